@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// ObjectSpec: what a BPF ELF file holds, as immutable data. Same bytes, same spec, on any machine.
+// Values only: no fd, no libbpf. Safe to share between threads.
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/settings/settings.h"
+
+namespace bonsai::object {
+
+// One eBPF instruction slot as in the ELF (little endian). A 64-bit immediate takes two slots.
+struct Insn {
+  uint8_t opcode = 0;
+  uint8_t dst = 0;   // 0..10
+  uint8_t src = 0;
+  int16_t offset = 0;
+  int32_t imm = 0;
+};
+
+// What a relocation makes of an instruction.
+enum class RefKind : uint8_t {
+  kNone,
+  kMap,        // ld_imm64 of a map: index into ObjectSpec::maps
+  kData,       // ld_imm64 of an address inside a data section: section index + offset
+  kCall,       // bpf-to-bpf call: index into ObjectSpec::functions
+  kFunctionAddress,  // ld_imm64 of a function (callback): index into functions
+  kExtern,     // kconfig or ksym: value unknown
+};
+struct Ref {
+  RefKind kind = RefKind::kNone;
+  uint32_t index = 0;   // map, data section or function, as kind says
+  int64_t offset = 0;   // kData: byte offset inside the section
+  std::string name;     // kExtern: the symbol
+};
+
+struct SourceLine {
+  uint32_t slot = 0;    // slot inside the function
+  std::string file;
+  uint32_t line = 0;    // 1-based
+  std::string text;     // the source line as BTF keeps it
+};
+
+struct Function {
+  std::string name;
+  std::string section;          // ELF section
+  uint32_t section_slot = 0;    // first slot inside that section
+  bool is_global = false;       // not static: verified on its own by kernels
+  std::vector<Insn> insns;      // slots
+  std::map<uint32_t, Ref> refs; // slot -> reference
+  std::vector<SourceLine> lines;  // sorted by slot; empty without BTF line info
+  std::vector<std::string> tags;  // BTF decl tags on the function
+};
+
+struct TailSlot {
+  std::string map;   // name of the program array
+  uint32_t slot = 0;
+};
+
+// A function that libbpf would load as a program (its section name is a program type).
+struct Program {
+  std::string name;
+  std::string section;
+  uint32_t function = 0;         // index into functions
+  std::optional<TailSlot> tail;  // declared by tag; absent: an entry program
+};
+
+struct Map {
+  std::string name;
+  uint32_t type = 0;             // BPF_MAP_TYPE_*
+  uint32_t key_size = 0;         // bytes
+  uint32_t value_size = 0;
+  uint32_t max_entries = 0;      // as in the ELF
+  uint32_t map_flags = 0;
+  std::string feature;           // tag feature:NAME, or ""
+  std::string sized_by;          // tag size:KEY, or ""
+  std::map<uint32_t, std::string> initial_programs;  // .values of a prog array: slot -> function name
+};
+
+// A section libbpf turns into a map (.rodata*, .data*, .bss*), or .kconfig.
+struct DataSection {
+  std::string name;
+  std::vector<uint8_t> bytes;    // initial content
+  bool read_only = false;        // .rodata*: frozen before load, so its bytes are facts
+};
+
+enum class ConstantOrigin { kSetting, kNode, kOther };  // kOther: untagged variable
+
+// A variable of a read-only section.
+struct Constant {
+  std::string name;              // e.g. enable_ipv4
+  uint32_t section = 0;          // index into data_sections
+  uint32_t offset = 0;           // bytes
+  uint32_t size = 0;             // bytes
+  bool is_bool = false;
+  bool is_signed = false;
+  bool is_integer = false;       // bool, int or enum of 1, 2, 4 or 8 bytes
+  ConstantOrigin origin = ConstantOrigin::kOther;
+  std::string feature;
+  std::string doc;
+  std::optional<int64_t> min, max;
+  std::vector<std::string> requires_keys;
+};
+
+struct ObjectSpec {
+  std::string name;              // file name without .bpf.o
+  std::string path;
+  std::vector<Function> functions;
+  std::vector<Program> programs;
+  std::vector<Map> maps;         // without the data sections' maps
+  std::vector<DataSection> data_sections;
+  std::vector<Constant> constants;
+
+  const Map* FindMap(const std::string& name) const;
+  const Program* FindProgram(const std::string& name) const;
+  const Constant* FindConstant(const std::string& name) const;
+};
+
+// InvalidArgument with file, section and offset for what is not a BPF object or is truncated.
+absl::StatusOr<ObjectSpec> Read(const std::string& path);
+// `name`: what to call it in errors.
+absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, const std::vector<uint8_t>& bytes);
+
+// The settings that the constants of these objects declare (origin kSetting), one spec a key.
+// InvalidArgument when two objects declare one name differently.
+absl::StatusOr<std::vector<settings::SettingSpec>> SettingSpecs(const std::vector<ObjectSpec>& objects);
+
+}  // namespace bonsai::object

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// LoadPlan: what will be created, what not, and why. Pure data over all objects of the datapath.
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/constants/constant_set.h"
+#include "agent/object/object_spec.h"
+#include "agent/reachability/liveness.h"
+#include "agent/settings/settings.h"
+
+namespace bonsai::plan {
+
+struct MapPlan {
+  std::string name;
+  std::string feature;
+  uint32_t type = 0;          // BPF_MAP_TYPE_*
+  uint32_t key_size = 0, value_size = 0, map_flags = 0;
+  uint32_t max_entries = 0;   // from the setting in sized_by, else the object's
+  std::string sized_by;
+  bool create = false;        // live in at least one object
+  std::string reason;         // why it is created or skipped, one line
+  uint64_t bytes = 0;         // kernel memory, predicted by the cost model
+  bool is_tail_array = false; // prog array: private to one object, made anew by every generation
+};
+
+struct TailCall {
+  std::string map;
+  uint32_t slot = 0;
+};
+
+struct ProgramPlan {
+  std::string object;         // ObjectSpec::name
+  std::string name;
+  bool is_tail = false;
+  std::string tail_map;       // is_tail
+  uint32_t tail_slot = 0;
+  bool load = false;
+  std::string reason;
+  uint32_t slots = 0;         // instruction slots of the program's own function
+  uint32_t live_slots = 0;
+  std::vector<std::string> maps;  // live ones it references
+};
+
+struct ObjectPlan {
+  std::string name;
+  std::string path;
+  constants::ConstantSet constants;
+  std::vector<std::string> skip_maps;      // autocreate off
+  std::vector<std::string> skip_programs;  // autoload off
+  bool needed = false;                     // some program of it is wanted at a hook that is in use
+  uint32_t live_insns = 0, total_insns = 0;
+};
+
+struct LoadPlan {
+  std::vector<ObjectPlan> objects;
+  std::vector<MapPlan> maps;          // one a name, over all objects, sorted by name
+  std::vector<ProgramPlan> programs;  // sorted by object, name
+  const MapPlan* FindMap(const std::string& name) const;
+};
+
+// What the cost model must know of the node.
+struct CostFacts {
+  uint32_t possible_cpus = 1;
+  uint32_t page_size = 4096;
+};
+
+struct AnalyzedObject {
+  const object::ObjectSpec* spec = nullptr;
+  constants::ConstantSet constants;
+  reachability::Liveness liveness;
+};
+
+// Entry programs whose feature makes them pointless are dropped by settings: an object all of whose
+// entry programs are unwanted (e.g. xdp with enable-prefilter off) is not loaded at all.
+absl::StatusOr<LoadPlan> Make(const std::vector<AnalyzedObject>& objects,
+                              const settings::Settings& settings, const CostFacts& facts);
+
+// Kernel memory of a map as fdinfo's memlock accounts it (kernel/bpf/*: map_mem_usage, 6.4 and
+// later), in bytes. `entries_used`: for maps without preallocation (LPM trie); 0 = empty.
+uint64_t MapBytes(uint32_t type, uint32_t key_size, uint32_t value_size, uint32_t max_entries,
+                  uint32_t map_flags, const CostFacts& facts, uint64_t entries_used = 0);
+
+}  // namespace bonsai::plan

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What crosses the border between kernel and agent: keys, values and events.
+ *
+ * Compiles as C (the datapath) and as C++20 (the agent). Every struct is free of implicit padding
+ * and has its size asserted, because its bytes are hashed, compared and written to ring buffers.
+ * Addresses and ports are in network byte order, everything else in host byte order.
+ * IPv4 addresses in a 16-byte field use the first four bytes; the rest is zero.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#ifdef __cplusplus
+#define BONSAI_ASSERT_SIZE(type, size) static_assert(sizeof(type) == (size), #type)
+#else
+#define BONSAI_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
+#endif
+
+/* ---- identities -------------------------------------------------------------------------------
+ * A number that stands for a set of labels (pods) or a CIDR. The agent allocates them. */
+enum bonsai_identity {
+	IDENTITY_ANY = 0,		/* wildcard in the policy map; never a peer's identity */
+	IDENTITY_HOST = 1,		/* this node's own addresses; may always reach its pods */
+	IDENTITY_WORLD = 2,		/* whatever no ipcache entry covers */
+	IDENTITY_FIRST_POD = 256,	/* pods: one identity a label set */
+	IDENTITY_FIRST_CIDR = 1 << 24,	/* CIDRs named by policies */
+};
+
+/* ---- where a packet was seen ------------------------------------------------------------------ */
+enum bonsai_hook {
+	HOOK_XDP = 0,		/* uplink, before the stack */
+	HOOK_FROM_POD = 1,	/* tc ingress of a pod's host-side device: leaving the pod */
+	HOOK_TO_POD = 2,	/* tc egress of a pod's host-side device: entering the pod */
+	HOOK_FROM_NETDEV = 3,	/* tc ingress of an uplink */
+	HOOK_COUNT = 4,
+};
+
+/* ---- why a packet was forwarded or dropped ----------------------------------------------------
+ * X(symbol, value, label): `label` is what metrics, flows and agentctl print. Values never change. */
+#define BONSAI_REASONS(X)                                                                          \
+	X(REASON_FORWARDED, 0, "forwarded")                                                        \
+	X(REASON_AUDITED, 1, "audited")                                                            \
+	X(DROP_FIRST, 2, "drop-first") /* never emitted: below are forwards, above are drops */    \
+	X(DROP_INVALID, 3, "invalid-packet")                                                       \
+	X(DROP_PREFILTER, 4, "prefilter")                                                          \
+	X(DROP_POLICY, 5, "policy-denied")                                                         \
+	X(DROP_POLICY_DEFAULT, 6, "policy-default-denied")                                         \
+	X(DROP_NO_ENDPOINT, 7, "unknown-endpoint")                                                 \
+	X(DROP_NO_BACKEND, 8, "no-backend")                                                        \
+	X(DROP_FRAGMENT, 9, "fragment-untranslatable")                                             \
+	X(DROP_FAMILY, 10, "address-family-disabled")                                              \
+	X(DROP_CT_FULL, 11, "conntrack-insert-failed")                                             \
+	X(DROP_CT_COLLISION, 12, "conntrack-collision")                                            \
+	X(DROP_TAIL_CALL, 13, "missed-tail-call")                                                  \
+	X(DROP_REWRITE, 14, "rewrite-failed")
+
+enum bonsai_reason {
+#define X(symbol, value, label) symbol = value,
+	BONSAI_REASONS(X)
+#undef X
+	REASON_COUNT = 15,
+};
+
+/* ---- metrics: one per-CPU slot a (reason, hook) ------------------------------------------------ */
+#define METRICS_SLOT(reason, hook) ((__u32)(reason) * HOOK_COUNT + (__u32)(hook))
+#define METRICS_SLOTS (REASON_COUNT * HOOK_COUNT)
+
+struct metrics_value {
+	__u64 packets;
+	__u64 bytes;
+};
+BONSAI_ASSERT_SIZE(struct metrics_value, 16);
+
+/* ---- endpoints: ifindex of the pod's host-side device -> what we know of the pod --------------- */
+enum endpoint_flags {
+	ENDPOINT_ENFORCE_INGRESS = 1 << 0,	/* some policy selects the pod for ingress */
+	ENDPOINT_ENFORCE_EGRESS = 1 << 1,
+};
+
+struct endpoint_value {
+	__u32 endpoint_id;	/* key of the pod's rules in the policy map, never 0 */
+	__u32 identity;
+	__u32 flags;		/* enum endpoint_flags */
+	__be32 ipv4;		/* 0: the pod has none */
+	__u8 ipv6[16];		/* all zero: the pod has none */
+};
+BONSAI_ASSERT_SIZE(struct endpoint_value, 32);
+
+/* ---- ipcache and prefilter: longest prefix tries ------------------------------------------------ */
+struct lpm_key4 {
+	__u32 prefixlen;	/* 0..32 */
+	__be32 addr;
+};
+BONSAI_ASSERT_SIZE(struct lpm_key4, 8);
+
+struct lpm_key6 {
+	__u32 prefixlen;	/* 0..128 */
+	__u8 addr[16];
+};
+BONSAI_ASSERT_SIZE(struct lpm_key6, 20);
+
+struct ipcache_value {
+	__u32 identity;
+};
+
+struct prefilter_value {
+	__u32 rule;		/* index of the CIDR in the setting, for flow events */
+};
+
+/* ---- policy: longest prefix trie ----------------------------------------------------------------
+ * The trie orders a key as endpoint, identity, direction, protocol, port. The datapath asks twice,
+ * for the peer's identity and for IDENTITY_ANY; a deny in either answer wins, then an allow in
+ * either. Within one identity the longest match answers, so the agent leaves no allow below a
+ * broader deny. */
+enum policy_direction {
+	POLICY_EGRESS = 0,	/* leaving the pod */
+	POLICY_INGRESS = 1,	/* entering the pod */
+};
+
+enum policy_action {
+	POLICY_ALLOW = 1,
+	POLICY_DENY = 2,
+};
+
+#define POLICY_PREFIX_L3 72	/* endpoint, identity, direction */
+#define POLICY_PREFIX_PROTO 80	/* ... and protocol */
+#define POLICY_PREFIX_FULL 96	/* ... and the whole port; 81..95 are port ranges */
+
+struct policy_key {
+	__u32 prefixlen;
+	__u32 endpoint_id;
+	__u32 identity;
+	__u8 direction;		/* enum policy_direction */
+	__u8 protocol;		/* IPPROTO_* */
+	__be16 port;		/* destination port; 0 for what has none (ICMP, later fragments) */
+};
+BONSAI_ASSERT_SIZE(struct policy_key, 16);
+
+struct policy_value {
+	__u32 rule;		/* id of the rule, see `agentctl policies` */
+	__u32 action;		/* enum policy_action */
+};
+BONSAI_ASSERT_SIZE(struct policy_value, 8);
+
+/* ---- conntrack -----------------------------------------------------------------------------------
+ * A key names the pod's side and the peer's side, not source and destination: both directions of a
+ * connection meet the same entry with one look-up. A connection through a service has two: the
+ * *front* entry (peer = service address), met by what leaves the pod and holding the backend to
+ * write into the destination; and the *back* entry (peer = backend), met by the replies and
+ * holding the service address to write into the source. Each can be found from the other.
+ *
+ * ICMP echo: the identifier stands in the port of the side that sent the request; the other is 0. */
+struct ct_key4 {
+	__be32 pod;
+	__be32 peer;
+	__be16 pod_port;
+	__be16 peer_port;
+	__u8 protocol;
+	__u8 pad[3];		/* zero */
+};
+BONSAI_ASSERT_SIZE(struct ct_key4, 16);
+
+struct ct_key6 {
+	__u8 pod[16];
+	__u8 peer[16];
+	__be16 pod_port;
+	__be16 peer_port;
+	__u8 protocol;
+	__u8 pad[3];		/* zero */
+};
+BONSAI_ASSERT_SIZE(struct ct_key6, 40);
+
+enum ct_flags {
+	CT_OPENED_BY_POD = 1 << 0,	/* the pod sent the first packet */
+	CT_SEEN_REPLY = 1 << 1,		/* both directions carried a packet */
+	CT_ESTABLISHED = 1 << 2,	/* TCP: handshake over; UDP: same as SEEN_REPLY */
+	CT_FIN_FROM_POD = 1 << 3,
+	CT_FIN_TO_POD = 1 << 4,
+	CT_RST = 1 << 5,
+	CT_NAT_FRONT = 1 << 6,		/* front entry: write nat_* into the destination */
+	CT_NAT_BACK = 1 << 7,		/* back entry: write nat_* into the source */
+	CT_AUDITED = 1 << 8,		/* policy would have denied it; audit mode let it pass */
+};
+
+struct ct_entry {
+	__u64 expires;		/* jiffies64 after which the agent may collect it */
+	__u32 epoch;		/* policy_epoch under which the verdict was taken */
+	__u32 rule;		/* rule that allowed it, 0: none was needed */
+	__u32 peer_identity;	/* 0 while policy is off */
+	__u16 flags;		/* enum ct_flags */
+	__be16 nat_port;
+	__u8 nat_addr[16];
+	__u64 packets[2];	/* [0] leaving the pod, [1] entering it; counted while flow events are on */
+	__u64 bytes[2];
+};
+BONSAI_ASSERT_SIZE(struct ct_entry, 72);
+
+/* ---- load balancer --------------------------------------------------------------------------------
+ * service -> (list, count); (list, slot) -> backend. A change of backends writes a new list, then
+ * the service entry, then removes the old list: readers see one list whole, or the other. */
+struct service_key4 {
+	__be32 addr;
+	__be16 port;
+	__u8 protocol;
+	__u8 pad;		/* zero */
+};
+BONSAI_ASSERT_SIZE(struct service_key4, 8);
+
+struct service_key6 {
+	__u8 addr[16];
+	__be16 port;
+	__u8 protocol;
+	__u8 pad;		/* zero */
+};
+BONSAI_ASSERT_SIZE(struct service_key6, 20);
+
+struct service_value {
+	__u32 list;		/* id of the backend list */
+	__u32 count;		/* backends in it; 0: dropped with DROP_NO_BACKEND */
+};
+BONSAI_ASSERT_SIZE(struct service_value, 8);
+
+struct backend_key {
+	__u32 list;
+	__u32 slot;		/* 0..count-1 */
+};
+BONSAI_ASSERT_SIZE(struct backend_key, 8);
+
+struct backend4 {
+	__be32 addr;
+	__be16 port;
+	__u16 pad;		/* zero */
+};
+BONSAI_ASSERT_SIZE(struct backend4, 8);
+
+struct backend6 {
+	__u8 addr[16];
+	__be16 port;
+	__u16 pad;		/* zero */
+};
+BONSAI_ASSERT_SIZE(struct backend6, 20);
+
+/* ---- flow events ------------------------------------------------------------------------------------ */
+enum flow_event_kind {
+	FLOW_NEW = 1,		/* first packet of a connection, allowed */
+	FLOW_DROP = 2,
+	FLOW_AUDIT = 3,		/* would have been dropped; audit mode */
+	FLOW_CLOSE = 4,		/* both FINs or a RST were seen; counters are those of the entry */
+	FLOW_PACKET = 5,	/* any other packet, only with flow-aggregation = 0 */
+};
+
+struct flow_event {
+	__u64 time_ns;		/* bpf_ktime_get_ns(): CLOCK_MONOTONIC */
+	__u64 packets;		/* FLOW_CLOSE: both directions together; else 1 */
+	__u64 bytes;
+	__u32 ifindex;
+	__u32 src_identity;	/* 0: not known (policy off) */
+	__u32 dst_identity;
+	__u32 rule;		/* policy rule or prefilter rule that decided, 0: none */
+	__u8 kind;		/* enum flow_event_kind */
+	__u8 reason;		/* enum bonsai_reason */
+	__u8 hook;		/* enum bonsai_hook */
+	__u8 family;		/* 4 or 6 */
+	__u8 protocol;
+	__u8 tcp_flags;		/* as in the TCP header's 14th byte */
+	__be16 sport;		/* ICMP: the type byte, then the code byte, as in the packet */
+	__be16 dport;		/* ICMP echo: the identifier */
+	__u16 pad;		/* zero */
+	__u8 saddr[16];		/* as the packet arrived at the hook, before any rewrite */
+	__u8 daddr[16];
+	__u8 nat_addr[16];	/* address written by the load balancer, all zero: none */
+	__be16 nat_port;
+	__u16 pad2;		/* zero */
+};
+BONSAI_ASSERT_SIZE(struct flow_event, 104);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map of the datapath, unconditionally: cutting away what is not used is the agent's work.
+ * A map of the same name in two objects is one map. Names are at most 15 characters.
+ * The two tail-call arrays belong to one object each and stand in that object's file.
+ */
+#pragma once
+
+#include "contract.h"
+#include "section.h"
+
+/* ---- conntrack: feature conntrack, setting ct-entries ---- */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct ct_key4);
+	__type(value, struct ct_entry);
+	__uint(max_entries, 131072);
+} ct4 SEC(".maps") MAP_FEATURE("conntrack") MAP_SIZED_BY("ct-entries");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct ct_key6);
+	__type(value, struct ct_entry);
+	__uint(max_entries, 131072);
+} ct6 SEC(".maps") MAP_FEATURE("conntrack") MAP_SIZED_BY("ct-entries");
+
+/* ---- policy ---- */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u32); /* ifindex of the pod's host-side device */
+	__type(value, struct endpoint_value);
+	__uint(max_entries, 1024);
+} endpoints SEC(".maps") MAP_FEATURE("policy") MAP_SIZED_BY("endpoint-entries");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct lpm_key4);
+	__type(value, struct ipcache_value);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} ipcache4 SEC(".maps") MAP_FEATURE("policy") MAP_SIZED_BY("ipcache-entries");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct lpm_key6);
+	__type(value, struct ipcache_value);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} ipcache6 SEC(".maps") MAP_FEATURE("policy") MAP_SIZED_BY("ipcache-entries");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct policy_key);
+	__type(value, struct policy_value);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} policy SEC(".maps") MAP_FEATURE("policy") MAP_SIZED_BY("policy-entries");
+
+/* Raised by the agent after each change of policy, ipcache or endpoints: an established flow
+ * whose entry carries another epoch goes through policy again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, 1);
+} policy_epoch SEC(".maps") MAP_FEATURE("policy");
+
+/* ---- load balancer ---- */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct service_key4);
+	__type(value, struct service_value);
+	__uint(max_entries, 16384);
+} services4 SEC(".maps") MAP_FEATURE("load-balancer") MAP_SIZED_BY("service-entries");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct service_key6);
+	__type(value, struct service_value);
+	__uint(max_entries, 16384);
+} services6 SEC(".maps") MAP_FEATURE("load-balancer") MAP_SIZED_BY("service-entries");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct backend_key);
+	__type(value, struct backend4);
+	__uint(max_entries, 65536);
+} backends4 SEC(".maps") MAP_FEATURE("load-balancer") MAP_SIZED_BY("backend-entries");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct backend_key);
+	__type(value, struct backend6);
+	__uint(max_entries, 65536);
+} backends6 SEC(".maps") MAP_FEATURE("load-balancer") MAP_SIZED_BY("backend-entries");
+
+/* ---- prefilter ---- */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct lpm_key4);
+	__type(value, struct prefilter_value);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} prefilter4 SEC(".maps") MAP_FEATURE("prefilter") MAP_SIZED_BY("prefilter-entries");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct lpm_key6);
+	__type(value, struct prefilter_value);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} prefilter6 SEC(".maps") MAP_FEATURE("prefilter") MAP_SIZED_BY("prefilter-entries");
+
+/* ---- flow events ---- */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20); /* bytes, a power of two */
+} events SEC(".maps") MAP_FEATURE("flow-events") MAP_SIZED_BY("events-bytes");
+
+/* ---- datapath metrics ---- */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32); /* METRICS_SLOT(reason, hook) */
+	__type(value, struct metrics_value);
+	__uint(max_entries, METRICS_SLOTS);
+} metrics SEC(".maps") MAP_FEATURE("datapath-metrics");

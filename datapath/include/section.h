@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Sections, tags and attributes, so that the rest of the datapath reads like plain C. */
+#pragma once
+
+#include <linux/types.h>
+#include <stdbool.h>
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#define BONSAI_STR_(x) #x
+#define BONSAI_STR(x) BONSAI_STR_(x)
+
+/* A tail-call program declares the slot it fills: `tail:<map>/<slot>`. The agent fills the array
+ * after loading, and the reachability engine resolves bpf_tail_call(ctx, &map, slot) with it. */
+#define TAIL(map, slot) __attribute__((btf_decl_tag("tail:" #map "/" BONSAI_STR(slot))))
+
+/* The feature a map belongs to, and the setting (not a constant) that sizes it. */
+#define MAP_FEATURE(name) __attribute__((btf_decl_tag("feature:" name)))
+#define MAP_SIZED_BY(key) __attribute__((btf_decl_tag("size:" key)))
+
+#define __must_check __attribute__((warn_unused_result))
