@@ -39,7 +39,7 @@ std::string SliceYaml(const std::string& family, const std::vector<std::string>&
 }
 
 nlohmann::json Bpftool(const std::string& arguments) {
-  return nlohmann::json::parse(Run("bpftool -j " + arguments).output, nullptr, false);
+  return nlohmann::json::parse(Shell("bpftool -j " + arguments).output, nullptr, false);
 }
 
 }  // namespace
@@ -53,7 +53,7 @@ bool WaitForFunction(bool (*call)(void*), void* context, int timeout_seconds) {
   }
 }
 
-Cluster::Cluster() : node("node"), pod_a("pod-a"), pod_b("pod-b"), client("client") {
+Cluster::Cluster() : node("node"), pod_a("pod-a"), pod_b("pod-b"), pod_c("pod-c"), client("client") {
   std::string pattern = "/tmp/bonsai-test-XXXXXX";
   directory_ = mkdtemp(pattern.data());
   bpf_root_ = "/sys/fs/bpf/bonsai-test-" + std::to_string(getpid());
@@ -63,6 +63,7 @@ Cluster::Cluster() : node("node"), pod_a("pod-a"), pod_b("pod-b"), client("clien
                 "net.ipv6.conf.default.accept_dad=0");
   Wire(pod_a, "veth-a", kPodA4, kPodA6);
   Wire(pod_b, "veth-b", kPodB4, kPodB6);
+  Wire(pod_c, "veth-c", kPodC4, kPodC6);
   node.MustExec("ip link add uplink type veth peer name eth0 netns " + client.name() +
                 " && ip addr add 192.0.2.1/24 dev uplink && ip -6 addr add fd30::1/64 dev uplink "
                 "nodad && ip link set uplink up");
@@ -72,7 +73,8 @@ Cluster::Cluster() : node("node"), pod_a("pod-a"), pod_b("pod-b"), client("clien
   node.MustExec("ip route add default via 192.0.2.2 && ip -6 route add default via fd30::2");
   WriteManifest("base.yaml",
                 "apiVersion: v1\nkind: Namespace\nmetadata: {name: demo, labels: {team: demo}}\n---\n" +
-                    PodYaml("a", kPodA4, kPodA6) + "---\n" + PodYaml("b", kPodB4, kPodB6));
+                    PodYaml("a", kPodA4, kPodA6) + "---\n" + PodYaml("b", kPodB4, kPodB6) +
+                    "---\n" + PodYaml("c", kPodC4, kPodC6));
 }
 
 Cluster::~Cluster() {
@@ -80,7 +82,7 @@ Cluster::~Cluster() {
   if (::testing::Test::HasFailure()) {
     std::fprintf(stderr, "--- agent log\n%s---\n", AgentLog().c_str());
   }
-  Run(node.Wrap(std::string(BONSAI_BIN_DIR "/bonsai-agent --uninstall --bpf-root ") + bpf_root_));
+  Shell(node.Wrap(std::string(BONSAI_BIN_DIR "/bonsai-agent --uninstall --bpf-root ") + bpf_root_));
   std::error_code ignored;
   fs::remove_all(bpf_root_, ignored);
   fs::remove_all(directory_, ignored);
@@ -199,11 +201,11 @@ bool Cluster::AgentRuns() const {
 }
 
 CommandResult Cluster::RawCtl(const std::string& arguments) const {
-  return Run(std::string(BONSAI_BIN_DIR "/agentctl --socket ") + socket() + " " + arguments);
+  return Shell(std::string(BONSAI_BIN_DIR "/agentctl --socket ") + socket() + " " + arguments);
 }
 
 nlohmann::json Cluster::Ctl(const std::string& arguments) const {
-  CommandResult result = Run(std::string(BONSAI_BIN_DIR "/agentctl --socket ") + socket() + " " +
+  CommandResult result = Shell(std::string(BONSAI_BIN_DIR "/agentctl --socket ") + socket() + " " +
                              arguments + " -o json 2>/dev/null");
   auto parsed = nlohmann::json::parse(result.output, nullptr, false);
   return parsed.is_discarded() ? nlohmann::json() : parsed;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A node of one's own: namespaces for the node, two pods and a client outside, joined by veths
+// A node of one's own: namespaces for the node, three pods and a client outside, joined by veths
 // through the node; a ConfigMap directory as a kubelet projects it; a manifests directory; and the
 // shipped bonsai-agent running in the node. All of it goes with the object.
 //
 //   pod-a 10.20.0.10 fd20::10 -- veth-a \                         / client 192.0.2.2 fd30::2
 //                                        node (uplink 192.0.2.1) -
 //   pod-b 10.20.0.11 fd20::11 -- veth-b /        fd30::1
+//   pod-c 10.20.0.12 fd20::12 -- veth-c /
 #pragma once
 
 #include <sys/types.h>
@@ -24,6 +25,7 @@ namespace bonsai::testing {
 
 constexpr char kPodA4[] = "10.20.0.10", kPodA6[] = "fd20::10";
 constexpr char kPodB4[] = "10.20.0.11", kPodB6[] = "fd20::11";
+constexpr char kPodC4[] = "10.20.0.12", kPodC6[] = "fd20::12";
 constexpr char kClient4[] = "192.0.2.2", kClient6[] = "fd30::2";
 constexpr char kService4[] = "10.96.0.10", kService6[] = "fd96::10";
 constexpr uint16_t kServicePort = 80, kServerPort = 8080;
@@ -35,14 +37,14 @@ class Cluster {
   Cluster();
   ~Cluster();
 
-  Netns node, pod_a, pod_b, client;
+  Netns node, pod_a, pod_b, pod_c, client;
 
   // --- the ConfigMap, swapped as a kubelet does: new directory, then rename of the ..data symlink
   void SetConfig(const ConfigMap& config);
   // Adds or replaces keys, keeps the others.
   void ChangeConfig(const ConfigMap& changes);
 
-  // --- manifests: Pods a (app=a), b (app=b) in namespace "demo", and whatever a test adds
+  // --- manifests: Pods a, b, c (label app=NAME) in namespace "demo", and whatever a test adds
   void WriteManifest(const std::string& file, const std::string& yaml);
   void RemoveManifest(const std::string& file);
   // Service "echo" (kService*:80, TCP and UDP) with the given pods' addresses as backends.

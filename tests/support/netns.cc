@@ -20,7 +20,7 @@ std::string Quote(const std::string& text) {
 
 }  // namespace
 
-CommandResult Run(const std::string& command, int timeout_seconds) {
+CommandResult Shell(const std::string& command, int timeout_seconds) {
   CommandResult result;
   std::string wrapped =
       "timeout " + std::to_string(timeout_seconds) + " sh -c " + Quote(command) + " 2>&1";
@@ -35,26 +35,26 @@ CommandResult Run(const std::string& command, int timeout_seconds) {
 }
 
 void MustRun(const std::string& command) {
-  CommandResult result = Run(command);
+  CommandResult result = Shell(command);
   if (result.exit_code != 0) {
     ADD_FAILURE() << command << "\nexit code " << result.exit_code << ": " << result.output;
   }
 }
 
 Netns::Netns(const std::string& role) : name_("bt" + std::to_string(getpid()) + "-" + role) {
-  Run("ip netns del " + name_ + " 2>/dev/null");
+  Shell("ip netns del " + name_ + " 2>/dev/null");
   MustRun("ip netns add " + name_);
   MustExec("ip link set lo up");
 }
 
-Netns::~Netns() { Run("ip netns del " + name_); }
+Netns::~Netns() { Shell("ip netns del " + name_); }
 
 std::string Netns::Wrap(const std::string& command) const {
   return "nsenter --net=" + path() + " -- sh -c " + Quote(command);
 }
 
 CommandResult Netns::Exec(const std::string& command, int timeout_seconds) const {
-  return Run(Wrap(command), timeout_seconds);
+  return Shell(Wrap(command), timeout_seconds);
 }
 
 void Netns::MustExec(const std::string& command) const { MustRun(Wrap(command)); }

@@ -15,9 +15,9 @@ struct CommandResult {
 };
 
 // Runs `command` with sh -c; a command over `timeout_seconds` is ended and its exit code is 124.
-CommandResult Run(const std::string& command, int timeout_seconds = 20);
+CommandResult Shell(const std::string& command, int timeout_seconds = 20);
 
-// As Run, and the test fails (ADD_FAILURE, with the output) unless the command exits with 0.
+// As Shell, and the test fails (ADD_FAILURE, with the output) unless the command exits with 0.
 void MustRun(const std::string& command);
 
 class Netns {
