@@ -10,20 +10,23 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/settings/settings.h"
 
 namespace bonsai::object {
 
-// One eBPF instruction slot as in the ELF (little endian). A 64-bit immediate takes two slots.
+// One eBPF instruction slot, laid out as in the ELF (little endian). A 64-bit immediate takes two
+// slots. Nothing is checked: registers may be 11..15, opcodes unknown.
 struct Insn {
   uint8_t opcode = 0;
-  uint8_t dst = 0;   // 0..10
-  uint8_t src = 0;
+  uint8_t dst : 4 = 0;
+  uint8_t src : 4 = 0;
   int16_t offset = 0;
   int32_t imm = 0;
 };
+static_assert(sizeof(Insn) == 8);
 
 // What a relocation makes of an instruction.
 enum class RefKind : uint8_t {
@@ -32,20 +35,23 @@ enum class RefKind : uint8_t {
   kData,       // ld_imm64 of an address inside a data section: section index + offset
   kCall,       // bpf-to-bpf call: index into ObjectSpec::functions
   kFunctionAddress,  // ld_imm64 of a function (callback): index into functions
-  kExtern,     // kconfig or ksym: value unknown
+  kExtern,     // kconfig, ksym or kfunc: value unknown; index into ObjectSpec::externs
+  kArena,      // ld_imm64 of an address inside the arena map: index into ObjectSpec::maps
+  kCore,       // CO-RE: libbpf rewrites immediate, offset or width at load, so they are unknown
 };
 struct Ref {
+  uint32_t slot = 0;    // slot inside the function
   RefKind kind = RefKind::kNone;
-  uint32_t index = 0;   // map, data section or function, as kind says
+  uint32_t index = 0;   // map, data section, function or extern, as kind says
   int64_t offset = 0;   // kData: byte offset inside the section
-  std::string name;     // kExtern: the symbol
 };
 
+// `file` and `text` (the source line as BTF keeps it) are for ObjectSpec::String().
 struct SourceLine {
   uint32_t slot = 0;    // slot inside the function
-  std::string file;
   uint32_t line = 0;    // 1-based
-  std::string text;     // the source line as BTF keeps it
+  uint32_t file = 0;
+  uint32_t text = 0;
 };
 
 struct Function {
@@ -54,7 +60,7 @@ struct Function {
   uint32_t section_slot = 0;    // first slot inside that section
   bool is_global = false;       // not static: verified on its own by kernels
   std::vector<Insn> insns;      // slots
-  std::map<uint32_t, Ref> refs; // slot -> reference
+  std::vector<Ref> refs;        // sorted by slot, at most one a slot
   std::vector<SourceLine> lines;  // sorted by slot; empty without BTF line info
   std::vector<std::string> tags;  // BTF decl tags on the function
 };
@@ -82,12 +88,14 @@ struct Map {
   std::string feature;           // tag feature:NAME, or ""
   std::string sized_by;          // tag size:KEY, or ""
   std::map<uint32_t, std::string> initial_programs;  // .values of a prog array: slot -> function name
+  std::map<uint32_t, std::string> initial_maps;      // .values of a map of maps: slot -> map name
+  std::vector<Map> inner;        // map of maps: the inner map's definition (none or one, unnamed)
 };
 
 // A section libbpf turns into a map (.rodata*, .data*, .bss*), or .kconfig.
 struct DataSection {
   std::string name;
-  std::vector<uint8_t> bytes;    // initial content
+  std::vector<uint8_t> bytes;    // initial content (.bss: zeros)
   bool read_only = false;        // .rodata*: frozen before load, so its bytes are facts
 };
 
@@ -117,7 +125,11 @@ struct ObjectSpec {
   std::vector<Map> maps;         // without the data sections' maps
   std::vector<DataSection> data_sections;
   std::vector<Constant> constants;
+  std::vector<std::string> externs;  // symbols that Ref::kExtern names
+  std::string strings;           // BTF string section
 
+  // The 0-terminated string at `offset` of `strings`; "" when out of range. Lives as long as this.
+  std::string_view String(uint32_t offset) const;
   const Map* FindMap(const std::string& name) const;
   const Program* FindProgram(const std::string& name) const;
   const Constant* FindConstant(const std::string& name) const;
