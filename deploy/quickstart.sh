@@ -89,11 +89,13 @@ add_namespace() {  # NAMESPACE DEVICE ADDRESS4/LEN ADDRESS6/LEN HOST4/LEN HOST6/
   ip netns add "$1"
   ip link add "$2" type veth peer name eth0 netns "$1"
   echo 0 > "/proc/sys/net/ipv6/conf/$2/disable_ipv6"
+  echo 0 > "/proc/sys/net/ipv6/conf/$2/accept_dad"
   ip addr add "$5" dev "$2"
   ip -6 addr add "$6" dev "$2" nodad
   ip link set "$2" up
   in_netns "$1" sh -e -c "
     echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6
+    echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad
     ip link set lo up
     ip addr add $3 dev eth0
     ip -6 addr add $4 dev eth0 nodad
