@@ -5,10 +5,13 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -144,25 +147,47 @@ struct Snapshot {
   std::vector<ReasonCount> reasons;
   ConntrackState conntrack;
   uint64_t flow_events = 0, flow_events_lost = 0;
+  // --- packets a second over the last seconds; filled in by Publisher::Publish from `reasons`
+  double drops_per_second = 0, forwards_per_second = 0;
 };
 
-// Hands the current snapshot to any thread. Publish is called by the reconciler only.
+// Turns cumulative packet counts into rates over the last kWindow. One thread at a time.
+class PacketRates {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  static constexpr std::chrono::seconds kWindow{10};
+  // Adds the counts of `snapshot` as of `now` and writes its rates. Counts that fell (a datapath
+  // that was made anew) start over.
+  void Update(Time now, Snapshot& snapshot);
+
+ private:
+  struct Sample {
+    Time time;
+    uint64_t drops = 0, forwards = 0;
+  };
+  std::deque<Sample> samples_;  // oldest first
+};
+
+// Hands the current snapshot to any thread. Publish is called by the reconciler only, often enough
+// (every few seconds) that its silence means it is stuck: probes look at Age().
 class Publisher {
  public:
   Publisher() : current_(std::make_shared<const Snapshot>()) {}
-  void Publish(Snapshot snapshot) {
-    auto next = std::make_shared<const Snapshot>(std::move(snapshot));
-    std::lock_guard lock(mutex_);
-    current_ = std::move(next);
-  }
-  std::shared_ptr<const Snapshot> Current() const {
-    std::lock_guard lock(mutex_);
-    return current_;
-  }
+  void Publish(Snapshot snapshot);
+  std::shared_ptr<const Snapshot> Current() const;
+  // Waits until the current snapshot is another than `seen`, or `stop` is requested; returns the
+  // current one either way.
+  std::shared_ptr<const Snapshot> WaitForOther(const std::shared_ptr<const Snapshot>& seen,
+                                               std::stop_token stop) const;
+  // Time since the last Publish; since construction before the first.
+  std::chrono::steady_clock::duration Age() const;
 
  private:
   mutable std::mutex mutex_;
+  mutable std::condition_variable_any changed_;
   std::shared_ptr<const Snapshot> current_;
+  std::chrono::steady_clock::time_point published_ = std::chrono::steady_clock::now();
+  PacketRates rates_;
 };
 
 }  // namespace bonsai::report

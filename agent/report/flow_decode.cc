@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/report/flow_decode.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "agent/base/status.h"
+#include "agent/report/labels.h"
+#include "agent/tables/address.h"
+#include "datapath/include/contract.h"
+
+namespace bonsai::report {
+namespace {
+
+tables::Address MakeAddress(uint8_t family, const uint8_t (&bytes)[16]) {
+  tables::Address address;
+  address.family = family;
+  std::memcpy(address.bytes, bytes, family == 4 ? 4 : 16);
+  return address;
+}
+
+// The kernel stamps with CLOCK_MONOTONIC, which is steady_clock here.
+WallTime ToWallTime(uint64_t monotonic_ns) {
+  const auto age = std::chrono::steady_clock::now().time_since_epoch() -
+                   std::chrono::nanoseconds(monotonic_ns);
+  return std::chrono::system_clock::now() -
+         std::chrono::duration_cast<std::chrono::system_clock::duration>(age);
+}
+
+Flow Translate(const flow_event& event) {
+  Flow flow;
+  flow.time = ToWallTime(event.time_ns);
+  flow.kind = event.kind;
+  flow.reason = ReasonLabel(event.reason);
+  flow.is_drop = IsDropReason(event.reason);
+  flow.hook = HookLabel(event.hook);
+  flow.protocol = event.protocol;
+  flow.tcp_flags = event.protocol == IPPROTO_TCP ? event.tcp_flags : 0;
+  flow.source = {.address = MakeAddress(event.family, event.saddr), .identity = event.src_identity};
+  flow.destination = {.address = MakeAddress(event.family, event.daddr),
+                      .identity = event.dst_identity};
+  if (HasPorts(event.protocol)) {
+    flow.source.port = ntohs(event.sport);
+    flow.destination.port = ntohs(event.dport);
+  } else if (IsIcmp(event.protocol)) {
+    flow.icmp_type = static_cast<uint8_t>(ntohs(event.sport) >> 8);
+    flow.icmp_code = static_cast<uint8_t>(ntohs(event.sport) & 0xff);
+  }
+  if (std::any_of(std::begin(event.nat_addr), std::end(event.nat_addr), [](auto b) { return b; })) {
+    flow.backend = FlowPeer{.address = MakeAddress(event.family, event.nat_addr),
+                            .port = ntohs(event.nat_port)};
+  }
+  flow.rule = event.rule;
+  flow.packets = event.packets;
+  flow.bytes = event.bytes;
+  return flow;
+}
+
+template <typename Map>
+typename Map::mapped_type Lookup(const Map& map, const typename Map::key_type& key) {
+  auto found = map.find(key);
+  return found == map.end() ? typename Map::mapped_type() : found->second;
+}
+
+}  // namespace
+
+bool FlowFilter::Matches(const Flow& flow) const {
+  if (drops_only && !flow.is_drop) return false;
+  const auto same_pod = [&](const FlowPeer& peer) {
+    if (peer.pod.empty()) return false;
+    const size_t slash = peer.pod.find('/');
+    return peer.pod == pod || (slash != std::string::npos && peer.pod.substr(slash + 1) == pod);
+  };
+  if (!pod.empty() && !same_pod(flow.source) && !same_pod(flow.destination)) return false;
+  if (!cidr) return true;
+  const auto covers = [&](const FlowPeer& peer) { return tables::Contains(*cidr, peer.address); };
+  return covers(flow.source) || covers(flow.destination) || (flow.backend && covers(*flow.backend));
+}
+
+absl::StatusOr<Flow> FlowDecoder::Decode(const void* data, size_t size) {
+  flow_event event;
+  if (size < sizeof(event)) {
+    return base::Internal("decoding a flow event: {} bytes, expected {}; agent and datapath differ",
+                          size, sizeof(event));
+  }
+  std::memcpy(&event, data, sizeof(event));
+  if (event.family != 4 && event.family != 6) {
+    return base::Internal("decoding a flow event: address family {}; agent and datapath differ",
+                          event.family);
+  }
+  FollowSnapshot();
+  Flow flow = Translate(event);
+  flow.device = Lookup(devices_, event.ifindex);
+  Name(flow.source, flow.protocol);
+  Name(flow.destination, flow.protocol);
+  if (flow.backend) Name(*flow.backend, flow.protocol);
+  // The prefilter's rules are numbers of CIDRs, not of policy rules.
+  if (event.reason != DROP_PREFILTER && flow.rule != 0) flow.policy = Lookup(policies_, flow.rule);
+  return flow;
+}
+
+void FlowDecoder::Name(FlowPeer& peer, uint8_t protocol) const {
+  peer.pod = Lookup(pods_, peer.address);
+  peer.service = Lookup(services_, {peer.address, peer.port, protocol});
+}
+
+void FlowDecoder::FollowSnapshot() {
+  auto current = publisher_.Current();
+  if (current == indexed_) return;
+  indexed_ = std::move(current);
+  pods_.clear();
+  services_.clear();
+  devices_.clear();
+  policies_.clear();
+  for (const Endpoint& endpoint : indexed_->endpoints) {
+    for (const tables::Address& address : endpoint.addresses) pods_[address] = endpoint.pod;
+  }
+  for (const ServiceRow& row : indexed_->services) {
+    services_[{row.address, row.port, row.protocol}] = row.service;
+  }
+  for (const Attachment& attachment : indexed_->attachments) {
+    devices_[attachment.ifindex] = attachment.device;
+  }
+  for (const PolicyRuleRow& rule : indexed_->policy_rules) policies_[rule.rule] = rule.policy;
+}
+
+}  // namespace bonsai::report

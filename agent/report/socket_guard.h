@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// SocketGuard: the right to serve on a path of the file system. Two agents never have it at once,
+// and a socket that a killed agent left behind is no obstacle.
+//
+// The path's lock file (<path>.lock) is held while the guard lives and stays behind, empty of
+// meaning once the kernel has released the lock: removing it would let two racing agents lock two
+// different files. Not thread-safe.
+#pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "agent/base/unique_fd.h"
+
+namespace bonsai::report {
+
+class SocketGuard {
+ public:
+  // Makes the directory, takes the lock and removes a stale socket. FailedPrecondition when a live
+  // agent serves there (names its pid) or something else than a socket is in the way;
+  // InvalidArgument for a path that cannot be a socket's.
+  static absl::StatusOr<SocketGuard> Acquire(const std::string& path);
+
+  SocketGuard(SocketGuard&& other) noexcept;
+  SocketGuard& operator=(SocketGuard&&) = delete;
+  // Removes the socket, then releases the lock.
+  ~SocketGuard();
+
+  // Where to bind. The socket comes to its path by Publish only, with its rights already in place.
+  const std::string& bind_path() const { return bind_path_; }
+  absl::Status Publish(mode_t mode, std::optional<gid_t> group);
+
+ private:
+  SocketGuard(std::string path, base::UniqueFd lock);
+
+  std::string path_, bind_path_;
+  base::UniqueFd lock_;
+  bool published_ = false;
+};
+
+}  // namespace bonsai::report

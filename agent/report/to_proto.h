@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Snapshot to the messages of bonsai.v1. Pure; lists come out in the order the contract promises.
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include "agent/report/flow.h"
+#include "agent/report/snapshot.h"
+#include "bonsai/v1/agent.pb.h"
+
+namespace bonsai::report {
+
+v1::GetStatusResponse ToStatus(const Snapshot& snapshot);
+v1::GetVersionResponse ToVersion(const Snapshot& snapshot);
+v1::ListFeaturesResponse ToFeatures(const Snapshot& snapshot);
+v1::ListMapsResponse ToMaps(const Snapshot& snapshot);
+v1::ListProgramsResponse ToPrograms(const Snapshot& snapshot);
+v1::ListConstantsResponse ToConstants(const Snapshot& snapshot);
+v1::GetConfigResponse ToConfig(const Snapshot& snapshot);
+v1::ListEndpointsResponse ToEndpoints(const Snapshot& snapshot);
+v1::ListServicesResponse ToServices(const Snapshot& snapshot);
+v1::ListPoliciesResponse ToPolicies(const Snapshot& snapshot);
+
+v1::Flow ToFlow(const Flow& flow);
+// InvalidArgument for an address that is none.
+absl::StatusOr<FlowFilter> ToFilter(const v1::StreamFlowsRequest& request);
+
+}  // namespace bonsai::report
