@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/tables/writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/base/status.h"
+#include "agent/tables/diff.h"
+
+namespace bonsai::tables {
+namespace {
+
+const TargetMap* Find(const TargetMaps& maps, const std::string& name) {
+  const auto found = maps.find(name);
+  return found == maps.end() ? nullptr : &found->second;
+}
+
+std::string DoesNotFit(const std::string& name, const TargetMap& target, uint64_t wanted) {
+  return fmt::format("writing map {}: {} entries wanted, {} fit; raise {}", name, wanted,
+                     target.map->info().max_entries, target.sized_by);
+}
+
+absl::Status CheckSizes(const std::string& name, const TargetMap& target, const MapContents& desired) {
+  const kernel::MapInfo& info = target.map->info();
+  if (desired.empty()) return absl::OkStatus();
+  const auto& [key, value] = *desired.begin();
+  if (key.size() == info.key_size && value.size() == info.value_size) return absl::OkStatus();
+  return base::Internal("writing map {}: entries have {}+{} bytes, the map {}+{}", name, key.size(),
+                        value.size(), info.key_size, info.value_size);
+}
+
+absl::Status Upsert(const kernel::BpfMap& map, const std::vector<std::pair<Bytes, Bytes>>& entries) {
+  Bytes keys, values;
+  for (const auto& [key, value] : entries) {
+    keys += key;
+    values += value;
+  }
+  return map.UpdateMany(keys.data(), values.data(), entries.size());
+}
+
+absl::Status Delete(const kernel::BpfMap& map, const std::vector<Bytes>& entries) {
+  Bytes keys;
+  for (const Bytes& key : entries) keys += key;
+  return map.DeleteMany(keys.data(), entries.size());
+}
+
+// One map's part in a group.
+struct Pending {
+  std::string name;
+  const TargetMap* target = nullptr;
+  size_t before = 0, after = 0;
+  MapDiff diff;
+
+  const kernel::BpfMap& map() const { return *target->map; }
+  // New and old entries together would not fit, so the old ones have to go first.
+  bool tight() const { return before + diff.added > map().info().max_entries; }
+};
+
+absl::StatusOr<std::vector<Pending>> Prepare(const Tables& tables, const TargetMaps& maps,
+                                             const std::vector<std::string>& names) {
+  std::vector<Pending> group;
+  std::string too_full;
+  for (const std::string& name : names) {
+    const TargetMap* target = Find(maps, name);
+    if (target == nullptr) continue;
+    const MapContents& desired = tables.maps.at(name);
+    RETURN_IF_ERROR(CheckSizes(name, *target, desired));
+    if (desired.size() > target->map->info().max_entries) {
+      too_full += (too_full.empty() ? "" : "; ") + DoesNotFit(name, *target, desired.size());
+      continue;
+    }
+    ASSIGN_OR_RETURN(const MapContents current, ReadContents(*target->map));
+    group.push_back({name, target, current.size(), desired.size(), Diff(current, desired)});
+  }
+  if (!too_full.empty()) return absl::ResourceExhaustedError(too_full);
+  return group;
+}
+
+// Upserts in the group's order, deletes in the opposite one.
+absl::Status Carry(const std::vector<Pending>& group) {
+  for (const Pending& each : group) {
+    if (each.tight()) RETURN_IF_ERROR(Delete(each.map(), each.diff.deletes));
+    RETURN_IF_ERROR(Upsert(each.map(), each.diff.upserts));
+  }
+  for (auto each = group.rbegin(); each != group.rend(); ++each) {
+    if (!each->tight()) RETURN_IF_ERROR(Delete(each->map(), each->diff.deletes));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RaiseEpoch(const TargetMaps& maps) {
+  const TargetMap* epoch = Find(maps, "policy_epoch");
+  if (epoch == nullptr) return absl::OkStatus();
+  const uint32_t key = 0;
+  uint32_t value = 0;
+  RETURN_IF_ERROR(epoch->map->Lookup(&key, &value));
+  ++value;
+  return epoch->map->Update(&key, &value);
+}
+
+MapReport Describe(const std::string& name, const TargetMap& target) {
+  return {.name = name, .max_entries = target.map->info().max_entries};
+}
+
+// Reports what a group's maps hold when it failed; best effort, the error itself is reported.
+void ReportUntouched(const TargetMaps& maps, const std::vector<std::string>& names,
+                     WriteReport& report) {
+  for (const std::string& name : names) {
+    const TargetMap* target = Find(maps, name);
+    if (target == nullptr) continue;
+    MapReport map = Describe(name, *target);
+    map.entries = target->map->CountEntries().value_or(0);
+    report.maps.push_back(std::move(map));
+  }
+}
+
+// True when something was, or may have been, written.
+bool WriteGroup(const Tables& tables, const TargetMaps& maps, const std::vector<std::string>& names,
+                WriteReport& report) {
+  const auto group = Prepare(tables, maps, names);
+  if (!group.ok()) {
+    report.errors.push_back(group.status());
+    ReportUntouched(maps, names, report);
+    return false;
+  }
+  const absl::Status status = Carry(*group);
+  if (!status.ok()) {
+    report.errors.push_back(status);
+    ReportUntouched(maps, names, report);
+    return true;
+  }
+  for (const Pending& each : *group) {
+    MapReport map = Describe(each.name, *each.target);
+    map.entries = each.after;
+    map.added = each.diff.added;
+    map.changed = each.diff.changed;
+    map.deleted = each.diff.deletes.size();
+    report.maps.push_back(std::move(map));
+  }
+  return std::ranges::any_of(*group, [](const Pending& each) { return !each.diff.empty(); });
+}
+
+void Count(const ServiceWrite& write, const MapContents& before, MapReport& report) {
+  if (write.value.empty()) {
+    ++report.deleted;
+  } else {
+    ++(before.contains(write.key) ? report.changed : report.added);
+  }
+}
+
+absl::Status WriteServices(const ServiceLists& lists, const std::vector<std::string>& names,
+                           const TargetMap& services, const TargetMap& backends,
+                           WriteReport& report) {
+  ASSIGN_OR_RETURN(const MapContents service_map, ReadContents(*services.map));
+  ASSIGN_OR_RETURN(const MapContents backend_map, ReadContents(*backends.map));
+  const ServicePlan plan = PlanServices(lists, service_map, backend_map);
+  // A list is replaced by a new one beside it, so the peak is what has to fit.
+  if (plan.peak_services > services.map->info().max_entries) {
+    return absl::ResourceExhaustedError(DoesNotFit(names[0], services, plan.peak_services));
+  }
+  if (plan.peak_backends > backends.map->info().max_entries) {
+    return absl::ResourceExhaustedError(DoesNotFit(names[1], backends, plan.peak_backends));
+  }
+  MapReport service_report = Describe(names[0], services);
+  MapReport backend_report = Describe(names[1], backends);
+  for (const ServiceWrite& write : plan.writes) {
+    const bool service = write.map == ServiceWrite::Map::kServices;
+    const kernel::BpfMap& map = service ? *services.map : *backends.map;
+    RETURN_IF_ERROR(write.value.empty() ? map.DeleteMany(write.key.data(), 1)
+                                        : map.Update(write.key.data(), write.value.data()));
+    Count(write, service ? service_map : backend_map, service ? service_report : backend_report);
+  }
+  service_report.entries = plan.final_services;
+  backend_report.entries = plan.final_backends;
+  report.maps.push_back(std::move(service_report));
+  report.maps.push_back(std::move(backend_report));
+  return absl::OkStatus();
+}
+
+void WriteServiceGroup(const ServiceLists& lists, const TargetMaps& maps,
+                       const std::vector<std::string>& names, WriteReport& report) {
+  const TargetMap* services = Find(maps, names[0]);
+  const TargetMap* backends = Find(maps, names[1]);
+  if (services == nullptr || backends == nullptr) return;
+  const absl::Status status = WriteServices(lists, names, *services, *backends, report);
+  if (status.ok()) return;
+  report.errors.push_back(status);
+  ReportUntouched(maps, names, report);
+}
+
+}  // namespace
+
+absl::StatusOr<MapContents> ReadContents(const kernel::BpfMap& map) {
+  MapContents contents;
+  const auto bytes = [](std::span<const uint8_t> raw) { return Bytes(raw.begin(), raw.end()); };
+  RETURN_IF_ERROR(map.ForEach([&](auto key, auto value) {
+    contents.insert_or_assign(bytes(key), bytes(value));
+    return true;
+  }));
+  return contents;
+}
+
+WriteReport WriteTables(const Tables& tables, const TargetMaps& maps) {
+  WriteReport report;
+  WriteGroup(tables, maps, {"prefilter4"}, report);
+  WriteGroup(tables, maps, {"prefilter6"}, report);
+  // Rules before the identities that they are about, identities before the endpoints that enforce.
+  if (WriteGroup(tables, maps, {"policy", "ipcache4", "ipcache6", "endpoints"}, report)) {
+    const absl::Status status = RaiseEpoch(maps);
+    report.policy_changed = status.ok();
+    if (!status.ok()) report.errors.push_back(base::Annotate(status, "raising policy_epoch"));
+  }
+  WriteServiceGroup(tables.services.lists4, maps, {"services4", "backends4"}, report);
+  WriteServiceGroup(tables.services.lists6, maps, {"services6", "backends6"}, report);
+  std::ranges::sort(report.maps, {}, &MapReport::name);
+  return report;
+}
+
+}  // namespace bonsai::tables
