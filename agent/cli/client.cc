@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/client.h"
+
+#include <grpcpp/grpcpp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "agent/base/status.h"
+#include "agent/base/unique_fd.h"
+#include "bonsai/v1/agent.grpc.pb.h"
+
+namespace bonsai::cli {
+namespace {
+
+constexpr int kMaxAnswerBytes = 64 * 1024 * 1024;
+
+std::shared_ptr<grpc::Channel> Connect(const std::string& socket_path) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
+  // A unix socket never goes through a proxy, whatever the environment says.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel("unix:" + socket_path, grpc::InsecureChannelCredentials(),
+                                   arguments);
+}
+
+void SetDeadline(grpc::ClientContext& context, Client::Timeout timeout) {
+  context.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::duration_cast<std::chrono::system_clock::duration>(timeout));
+}
+
+const char* Advice(int error_number) {
+  switch (error_number) {
+    case ENOENT:
+      return "is bonsai-agent running? --socket or BONSAI_SOCKET names another socket";
+    case ECONNREFUSED:
+      return "the agent that made it is gone; start bonsai-agent";
+    case EACCES:
+    case EPERM:
+      return "become root or a member of the socket's group";
+    default:
+      return "see that this is the agent's socket";
+  }
+}
+
+}  // namespace
+
+struct Client::State {
+  explicit State(const std::string& socket_path)
+      : stub(v1::Agent::NewStub(Connect(socket_path))) {}
+  const std::unique_ptr<v1::Agent::Stub> stub;
+};
+
+Client::Client(std::string socket_path)
+    : socket_path_(std::move(socket_path)), state_(std::make_unique<State>(socket_path_)) {}
+
+Client::~Client() = default;
+
+// gRPC's own words for a socket that cannot be reached help nobody: the reason is looked up first.
+absl::Status Client::CheckSocket() const {
+  sockaddr_un address{.sun_family = AF_UNIX};
+  if (socket_path_.size() >= sizeof(address.sun_path)) {
+    return base::InvalidArgument("reaching the agent at {}: the path is too long for a socket",
+                                 socket_path_);
+  }
+  std::memcpy(address.sun_path, socket_path_.c_str(), socket_path_.size() + 1);
+  base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+  if (::connect(fd.get(), generic, sizeof(address)) == 0 || errno == EAGAIN) {
+    return absl::OkStatus();
+  }
+  const int error_number = errno;
+  return base::Unavailable("reaching the agent at {}: {}; {}", socket_path_,
+                           std::generic_category().message(error_number), Advice(error_number));
+}
+
+namespace {
+
+absl::Status FromGrpc(const grpc::Status& status, const std::string& socket_path) {
+  if (status.ok()) return absl::OkStatus();
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  if (code == absl::StatusCode::kUnimplemented) {
+    return base::MakeStatus(code, "asking the agent at {}: it does not know this request; "
+                            "agent and agentctl are of different versions", socket_path);
+  }
+  if (code == absl::StatusCode::kDeadlineExceeded) {
+    return base::MakeStatus(code, "asking the agent at {}: no answer in time; see --timeout",
+                            socket_path);
+  }
+  return base::MakeStatus(code, "asking the agent at {}: {}", socket_path, status.error_message());
+}
+
+}  // namespace
+
+#define BONSAI_GET(method)                                                                     \
+  template <>                                                                                  \
+  absl::StatusOr<v1::method##Response> Client::Get<v1::method##Response>(Timeout timeout) {    \
+    RETURN_IF_ERROR(CheckSocket());                                                            \
+    grpc::ClientContext context;                                                               \
+    SetDeadline(context, timeout);                                                             \
+    v1::method##Response response;                                                             \
+    const grpc::Status status = state_->stub->method(&context, v1::method##Request(), &response); \
+    RETURN_IF_ERROR(FromGrpc(status, socket_path_));                                           \
+    return response;                                                                           \
+  }
+BONSAI_GET(GetStatus)
+BONSAI_GET(GetVersion)
+BONSAI_GET(ListFeatures)
+BONSAI_GET(ListMaps)
+BONSAI_GET(ListPrograms)
+BONSAI_GET(ListConstants)
+BONSAI_GET(GetConfig)
+BONSAI_GET(ListEndpoints)
+BONSAI_GET(ListServices)
+BONSAI_GET(ListPolicies)
+#undef BONSAI_GET
+
+absl::Status Client::StreamFlows(
+    const v1::StreamFlowsRequest& request, std::optional<Timeout> timeout,
+    const std::function<void(const v1::StreamFlowsResponse&)>& receive) {
+  RETURN_IF_ERROR(CheckSocket());
+  grpc::ClientContext context;
+  if (timeout) SetDeadline(context, *timeout);
+  auto reader = state_->stub->StreamFlows(&context, request);
+  v1::StreamFlowsResponse response;
+  while (reader->Read(&response)) receive(response);
+  const grpc::Status status = reader->Finish();
+  const bool timed_out = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+  return timed_out && timeout ? absl::OkStatus() : FromGrpc(status, socket_path_);
+}
+
+}  // namespace bonsai::cli

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Client: one connection to the agent's socket. Not thread-safe.
+#pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "bonsai/v1/agent.pb.h"
+
+namespace bonsai::cli {
+
+class Client {
+ public:
+  using Timeout = std::chrono::duration<double>;
+
+  explicit Client(std::string socket_path);
+  ~Client();
+
+  // Any unary answer of bonsai.v1.Agent. Errors carry the server's code; Unavailable when nobody
+  // serves on the socket; messages say what to do.
+  template <typename Response>
+  absl::StatusOr<Response> Get(Timeout timeout);
+
+  // Calls `receive` for each message until the stream ends. No timeout: none. Ending by the timeout
+  // is no error.
+  absl::Status StreamFlows(const v1::StreamFlowsRequest& request, std::optional<Timeout> timeout,
+                           const std::function<void(const v1::StreamFlowsResponse&)>& receive);
+
+ private:
+  struct State;
+  absl::Status CheckSocket() const;
+
+  const std::string socket_path_;
+  const std::unique_ptr<State> state_;
+};
+
+}  // namespace bonsai::cli

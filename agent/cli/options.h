@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parsed command line.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bonsai/v1/agent.pb.h"
+
+namespace bonsai::cli {
+
+enum class Format { kTable, kJson, kYaml };
+
+struct Options {
+  std::string command;
+  std::string socket = "/run/bonsai/agent.sock";
+  Format format = Format::kTable;
+  std::optional<double> timeout;      // seconds
+  std::optional<double> watch;        // seconds between two looks
+  v1::StreamFlowsRequest flows;
+  std::string object_path;            // analyze
+  std::vector<std::string> assignments;
+};
+
+struct Parsed {
+  std::optional<int> exit;  // set: all is said, leave with this code
+  Options options;
+  std::string completion;   // command completion: the script
+};
+
+// Prints help and usage errors itself.
+Parsed ParseCommandLine(int argc, const char* const* argv);
+
+}  // namespace bonsai::cli

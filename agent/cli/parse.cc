@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+#include <memory>
+#include <sstream>
+#include <vector>
+
+#include "agent/cli/completion.h"
+#include "agent/cli/options.h"
+#include "agent/cli/run.h"
+
+namespace bonsai::cli {
+namespace {
+
+constexpr char kFooter[] =
+    "Data goes to stdout, messages to stderr.\n"
+    "Exit codes: 0 ok, 1 unreachable or unhealthy, 2 usage, 3 degraded.\n"
+    "Environment: BONSAI_SOCKET, NO_COLOR.";
+
+// Where CLI11 puts what needs more than a copy into Options.
+struct Raw {
+  std::string format = "table";
+  double timeout = 0;
+  double watch = 2;
+  uint32_t last = 20;
+  uint64_t limit = 0;
+  std::string shell = "bash";
+  std::string pod, address;
+  bool follow = false, drops = false;
+};
+
+struct Flags {
+  CLI::Option* timeout = nullptr;
+  CLI::Option* watch = nullptr;
+};
+
+Flags AddCommonOptions(CLI::App& app, Options& options, Raw& raw) {
+  app.add_option("--socket", options.socket, "Socket of the agent")
+      ->envname("BONSAI_SOCKET")
+      ->capture_default_str();
+  app.add_option("-o,--output", raw.format, "Form of the output")
+      ->check(CLI::IsMember({"table", "json", "yaml"}))
+      ->capture_default_str();
+  Flags flags;
+  flags.timeout = app.add_option("--timeout", raw.timeout, "Seconds to wait for the answer [5]")
+                      ->check(CLI::PositiveNumber);
+  flags.watch = app.add_option("--watch", raw.watch, "Repeat every so many seconds [2]")
+                    ->expected(0, 1)
+                    ->check(CLI::PositiveNumber);
+  return flags;
+}
+
+void AddQueries(CLI::App& app) {
+  app.add_subcommand("status", "Is it well, what is on, what was refused");
+  app.add_subcommand("features", "Each feature and what it costs");
+  app.add_subcommand("maps", "Each map, loaded or pruned, and why");
+  app.add_subcommand("programs", "Each program, loaded or pruned, and why");
+  app.add_subcommand("constants", "Load-time constants of each object");
+  app.add_subcommand("config", "Each setting and its value in force");
+  app.add_subcommand("endpoints", "Pods of this node");
+  app.add_subcommand("services", "Service addresses and their backends");
+  app.add_subcommand("policies", "Policy rules in force");
+  app.add_subcommand("version", "Versions of agentctl and of the agent");
+}
+
+void AddFlows(CLI::App& app, Raw& raw) {
+  CLI::App* flows = app.add_subcommand("flows", "What the datapath reports of single packets");
+  flows->add_option("--last", raw.last, "How many of the kept flows to show")->capture_default_str();
+  flows->add_flag("-f,--follow", raw.follow, "Then show new ones as they happen");
+  flows->add_flag("--drops", raw.drops, "Only dropped packets");
+  flows->add_option("--pod", raw.pod, "Only from or to this pod: namespace/name or name");
+  flows->add_option("--ip", raw.address, "Only from or to this address or CIDR");
+  flows->add_option("--limit", raw.limit, "End after this many flows");
+}
+
+void AddOffline(CLI::App& app, Options& options, Raw& raw) {
+  CLI::App* analyze =
+      app.add_subcommand("analyze", "What a BPF object can reach with given constants; offline");
+  analyze->add_option("object", options.object_path, "BPF ELF file")->required();
+  analyze->add_option("--set", options.assignments, "Value of a constant, name=value")
+      ->allow_extra_args(false);
+  CLI::App* completion = app.add_subcommand("completion", "Completion script for a shell");
+  completion->add_option("shell", raw.shell, "Shell")
+      ->check(CLI::IsMember({"bash"}))
+      ->capture_default_str();
+}
+
+std::vector<std::string> OptionNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+std::string Completion(const CLI::App& app) {
+  std::vector<CompletionCommand> commands;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    commands.push_back({command->get_name(), OptionNames(*command)});
+  }
+  return BashCompletion(OptionNames(app), commands);
+}
+
+std::optional<int> Refuse(const std::string& message) {
+  std::cerr << "agentctl: " << message << "\n";
+  return kExitUsage;
+}
+
+void Finish(const CLI::App& app, const Flags& flags, const Raw& raw, Parsed& parsed) {
+  Options& options = parsed.options;
+  options.command = app.get_subcommands().front()->get_name();
+  options.format = raw.format == "json"   ? Format::kJson
+                   : raw.format == "yaml" ? Format::kYaml
+                                          : Format::kTable;
+  if (flags.timeout->count()) options.timeout = raw.timeout;
+  if (flags.watch->count()) options.watch = raw.watch;
+  options.flows.set_last(raw.last);
+  options.flows.set_follow(raw.follow);
+  options.flows.set_drops_only(raw.drops);
+  options.flows.set_pod(raw.pod);
+  options.flows.set_address(raw.address);
+  options.flows.set_limit(raw.limit);
+  const std::string& command = options.command;
+  if (command == "completion") parsed.completion = Completion(app);
+  if (options.watch && (command == "flows" || command == "analyze" || command == "completion")) {
+    parsed.exit = Refuse(command == "flows" ? "--watch is not for flows; use --follow"
+                                            : "--watch is not for " + command);
+  }
+}
+
+}  // namespace
+
+Parsed ParseCommandLine(int argc, const char* const* argv) {
+  Parsed parsed;
+  Raw raw;
+  CLI::App app("Shows what the Bonsai agent of this node runs, and why.", "agentctl");
+  app.require_subcommand(1);
+  app.fallthrough();  // common options may stand after the command too
+  app.footer(kFooter);
+  const Flags flags = AddCommonOptions(app, parsed.options, raw);
+  AddQueries(app);
+  AddFlows(app, raw);
+  AddOffline(app, parsed.options, raw);
+  try {
+    app.parse(argc, argv);
+    Finish(app, flags, raw, parsed);
+  } catch (const CLI::Success& help) {
+    parsed.exit = app.exit(help, std::cout, std::cerr);
+  } catch (const CLI::Error& error) {
+    parsed.exit = Refuse(std::string(error.what()) + " (agentctl --help)");
+  }
+  return parsed;
+}
+
+}  // namespace bonsai::cli

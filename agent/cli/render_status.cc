@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "agent/cli/render.h"
+#include "agent/cli/units.h"
+
+namespace bonsai::cli {
+namespace {
+
+constexpr size_t kColumns = 80;
+constexpr size_t kLines = 23;  // of 24: the last one is the shell's
+constexpr size_t kLabel = 15;
+constexpr size_t kMapsShown = 3;
+
+class Screen {
+ public:
+  // A label and a text, wrapped beside it; `hang` more columns from the second line on.
+  void Paragraph(const std::string& label, const std::string& text, size_t hang = 0) {
+    const std::string first(hang, ' ');
+    bool begin = true;
+    // Room for the hanging indent is kept on the first line too, so that all lines fit.
+    for (const std::string& line : Wrap(Printable(text), kColumns - kLabel - hang)) {
+      lines_.push_back(fmt::format("{:<{}}{}{}", begin ? label : "", kLabel, begin ? "" : first, line));
+      begin = false;
+    }
+  }
+  void Line(std::string line) { lines_.push_back(std::move(line)); }
+  size_t size() const { return lines_.size(); }
+  void Resize(size_t size) { lines_.resize(size); }
+  std::string Text() const {
+    std::string text;
+    for (const std::string& line : lines_) text += line + "\n";
+    return text;
+  }
+
+ private:
+  std::vector<std::string> lines_;
+};
+
+std::pair<std::string, Colour> HealthWord(v1::Health health) {
+  switch (health) {
+    case v1::HEALTH_STARTING: return {"starting", Colour::kYellow};
+    case v1::HEALTH_HEALTHY: return {"healthy", Colour::kGreen};
+    case v1::HEALTH_DEGRADED: return {"degraded", Colour::kYellow};
+    case v1::HEALTH_UNHEALTHY: return {"unhealthy", Colour::kRed};
+    default: return {"unknown", Colour::kRed};
+  }
+}
+
+std::string Join(const google::protobuf::RepeatedPtrField<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : " ") + part;
+  return text;
+}
+
+void AddHead(const v1::GetStatusResponse& status, Style style, std::time_t now, Screen& screen) {
+  const v1::Datapath& datapath = status.datapath();
+  std::string attach = datapath.tcx() ? "TCX" : "clsact";
+  if (!datapath.xdp_mode().empty()) attach += ", XDP " + datapath.xdp_mode();
+  const std::string kernel = fmt::format("kernel {} ({})", status.kernel(), attach);
+  const auto [word, colour] = HealthWord(status.health());
+  const double up = static_cast<double>(now - status.started().seconds());
+  const std::string since = status.has_started() ? ", up " + Duration(up) : "";
+  const size_t right = word.size() + since.size();
+  std::string left = Printable(fmt::format("Bonsai {} on {}", status.version(), status.node()));
+  const bool one_line = left.size() + 2 + kernel.size() + 2 + right <= kColumns;
+  if (one_line) left += ", " + Printable(kernel);
+  if (left.size() + 2 + right > kColumns) left.resize(kColumns - 2 - right);
+  const std::string gap(kColumns - left.size() - right, ' ');
+  screen.Line(left + gap + style.Paint(colour, word) + since);
+  if (!one_line) screen.Paragraph("", kernel);
+}
+
+std::string ConfigurationText(const v1::Configuration& configuration, std::time_t now) {
+  std::string text = "none in force yet";
+  if (configuration.generation() != 0) {
+    text = fmt::format("generation {} in force since {}, reload took {}", configuration.generation(),
+                       Clock(configuration.in_force_since().seconds(), now),
+                       Duration(configuration.reload_seconds()));
+  }
+  if (configuration.in_sync()) {
+    text += configuration.generation() != 0 ? "; in sync" : "";
+  } else {
+    text += "; NOT in sync with " + configuration.source();
+    if (configuration.has_drift_since()) {
+      text += " since " + Clock(configuration.drift_since().seconds(), now);
+    }
+  }
+  uint64_t refused = 0;
+  std::string reasons;
+  const std::map<std::string, uint64_t> sorted(configuration.rejections().begin(),
+                                               configuration.rejections().end());
+  for (const auto& [reason, count] : sorted) {
+    if (count == 0) continue;
+    refused += count;
+    reasons += fmt::format("{}{} {}", reasons.empty() ? "" : ", ", reason, count);
+  }
+  if (refused) text += fmt::format("; {} refused since the start ({})", Count(refused), reasons);
+  return text;
+}
+
+// As many names as fit on one line.
+std::string OffFeatures(const v1::GetStatusResponse& status) {
+  constexpr char kMore[] = " ... (agentctl features)";
+  const size_t room = kColumns - kLabel - 5;
+  const std::string all = Join(status.features_off());
+  if (all.size() <= room) return all;
+  std::string text;
+  for (const std::string& name : status.features_off()) {
+    if (text.size() + 1 + name.size() + sizeof(kMore) - 1 > room) break;
+    text += (text.empty() ? "" : " ") + name;
+  }
+  return text + kMore;
+}
+
+void AddFeatures(const v1::GetStatusResponse& status, Screen& screen) {
+  const std::string on = Join(status.features_on());
+  screen.Paragraph("Features", "on:  " + (on.empty() ? "none" : on), 5);
+  if (status.features_off_size()) screen.Paragraph("", "off: " + OffFeatures(status), 0);
+  if (status.features_degraded_size()) {
+    screen.Paragraph("", "degraded: " + Join(status.features_degraded()), 5);
+  }
+}
+
+std::string DatapathText(const v1::Datapath& datapath) {
+  return fmt::format("{} of {} on {}; tail calls {} of {}; instructions {} of {}",
+                     datapath.entry_programs_loaded(),
+                     Plural(datapath.entry_programs_total(), "program"),
+                     Plural(datapath.devices(), "device"), datapath.tail_calls_loaded(),
+                     datapath.tail_calls_total(), Count(datapath.live_instructions()),
+                     Count(datapath.total_instructions()));
+}
+
+std::string MemoryText(const v1::Memory& memory) {
+  return fmt::format("{} of {} created, {} of kernel memory; {} saved by what is off",
+                     memory.maps_created(), memory.maps_total(), Bytes(memory.loaded_bytes()),
+                     Bytes(memory.saved_bytes()));
+}
+
+std::string StateText(const v1::GetStatusResponse& status, std::time_t now) {
+  std::string text = fmt::format("{}, {}, {}", Plural(status.endpoints(), "endpoint"),
+                                 Plural(status.services(), "service"),
+                                 Plural(status.policies(), "policy"));
+  if (status.desired_source().empty() || status.desired_source() == "none") return text;
+  if (!status.has_desired_synced()) return text + "; " + status.desired_source() + " not read yet";
+  const auto age = static_cast<double>(now - status.desired_synced().seconds());
+  return text + fmt::format("; {} read {} ago", status.desired_source(), Duration(age));
+}
+
+std::string PressureText(const v1::GetStatusResponse& status) {
+  std::string text;
+  for (int i = 0; i < std::min<int>(status.pressure_size(), kMapsShown); ++i) {
+    const v1::MapPressure& pressure = status.pressure(i);
+    text += fmt::format("{} {}{}", pressure.map(), Percent(pressure.ratio()),
+                        i + 1 < std::min<int>(status.pressure_size(), kMapsShown) ? ", " : "; ");
+  }
+  text += fmt::format("drops {:.1f}/s, forwards {:.1f}/s", status.traffic().dropped_per_second(),
+                      status.traffic().forwarded_per_second());
+  if (status.flow_events_lost()) {
+    text += fmt::format("; {} lost", Plural(status.flow_events_lost(), "flow event"));
+  }
+  return text;
+}
+
+void AddProblems(const v1::GetStatusResponse& status, std::time_t now, Screen& screen) {
+  for (int i = 0; i < status.problems_size(); ++i) {
+    const v1::Problem& problem = status.problems(i);
+    const size_t before = screen.size();
+    screen.Paragraph(i == 0 ? "Problems" : "",
+                     fmt::format("[{}] {} (since {})", problem.code(), problem.message(),
+                                 Clock(problem.since().seconds(), now)), 2);
+    const bool last = i + 1 == status.problems_size();
+    if (screen.size() + (last ? 0 : 1) <= kLines) continue;
+    // The first problem is shown in any case, however long.
+    const int shown = i == 0 ? 1 : i;
+    screen.Resize(i == 0 ? kLines - 1 : std::min(before, kLines - 1));
+    const int hidden = status.problems_size() - shown;
+    screen.Paragraph("", hidden ? fmt::format("... and {} more: agentctl status -o json", hidden)
+                                : "... all of it: agentctl status -o json");
+    return;
+  }
+}
+
+}  // namespace
+
+std::string Render(const v1::GetStatusResponse& status, Style style, std::time_t now) {
+  Screen screen;
+  AddHead(status, style, now, screen);
+  screen.Paragraph("Configuration", ConfigurationText(status.configuration(), now));
+  AddFeatures(status, screen);
+  screen.Paragraph("Datapath", DatapathText(status.datapath()));
+  screen.Paragraph("Maps", MemoryText(status.memory()));
+  screen.Paragraph("State", StateText(status, now));
+  screen.Paragraph("Pressure", PressureText(status));
+  AddProblems(status, now, screen);
+  return screen.Text();
+}
+
+}  // namespace bonsai::cli

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/run.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "agent/base/status.h"
+#include "agent/cli/analyze.h"
+#include "agent/cli/client.h"
+#include "agent/cli/document.h"
+#include "agent/cli/options.h"
+#include "agent/cli/render.h"
+
+namespace bonsai::cli {
+namespace {
+
+constexpr double kDefaultTimeout = 5;
+
+struct Session {
+  const Options& options;
+  Client& client;
+  Style style;
+};
+
+int Fail(const absl::Status& status) {
+  std::cerr << "agentctl: " << base::Message(status) << "\n";
+  return status.code() == absl::StatusCode::kInvalidArgument ? kExitUsage : kExitUnreachable;
+}
+
+std::string RenderNow(const v1::GetStatusResponse& status, Style style) {
+  return Render(status, style, std::time(nullptr));
+}
+template <typename Response>
+std::string RenderNow(const Response& response, Style style) {
+  return Render(response, style);
+}
+
+int Judge(const v1::GetStatusResponse& status) {
+  switch (status.health()) {
+    case v1::HEALTH_HEALTHY: return kExitOk;
+    case v1::HEALTH_STARTING:
+    case v1::HEALTH_DEGRADED: return kExitDegraded;
+    default: return kExitUnreachable;
+  }
+}
+template <typename Response>
+int Judge(const Response&) {
+  return kExitOk;
+}
+
+template <typename Response>
+std::string Document(const Response& response, Format format, Style style) {
+  switch (format) {
+    case Format::kJson: return ToJson(response);
+    case Format::kYaml: return ToYaml(response);
+    case Format::kTable: break;
+  }
+  return RenderNow(response, style);
+}
+
+template <typename Response>
+int Show(const Session& session) {
+  const Client::Timeout timeout(session.options.timeout.value_or(kDefaultTimeout));
+  auto response = session.client.Get<Response>(timeout);
+  if (!response.ok()) return Fail(response.status());
+  std::cout << Document(*response, session.options.format, session.style) << std::flush;
+  return Judge(*response);
+}
+
+int ShowVersion(const Session& session) {
+  if (session.options.format == Format::kTable) {
+    std::cout << "agentctl " << BONSAI_VERSION << "\n" << std::flush;
+  }
+  return Show<v1::GetVersionResponse>(session);
+}
+
+int ShowFlows(const Session& session) {
+  std::optional<Client::Timeout> timeout;
+  if (session.options.timeout) timeout.emplace(*session.options.timeout);
+  if (!timeout && !session.options.flows.follow()) timeout.emplace(kDefaultTimeout);
+  const absl::Status status = session.client.StreamFlows(
+      session.options.flows, timeout, [&](const v1::StreamFlowsResponse& response) {
+        if (response.lost()) {
+          std::cerr << "agentctl: " << response.lost() << " flows were lost here: read too slowly\n";
+        }
+        switch (session.options.format) {
+          case Format::kTable: std::cout << Render(response.flow(), session.style); break;
+          case Format::kJson: std::cout << ToJsonLine(response.flow()); break;
+          case Format::kYaml: std::cout << "---\n" << ToYaml(response.flow()); break;
+        }
+        std::cout << std::flush;
+      });
+  return status.ok() ? kExitOk : Fail(status);
+}
+
+int ShowAnalysis(const Options& options, Style style) {
+  auto analysis = Analyze(options.object_path, options.assignments);
+  if (!analysis.ok()) {
+    Fail(analysis.status());
+    return kExitUsage;
+  }
+  switch (options.format) {
+    case Format::kTable: std::cout << RenderAnalysis(*analysis, style); break;
+    case Format::kJson: std::cout << analysis->dump(2) << "\n"; break;
+    case Format::kYaml: std::cout << ToYaml(*analysis); break;
+  }
+  return kExitOk;
+}
+
+using Command = std::function<int(const Session&)>;
+
+const std::map<std::string, Command>& Commands() {
+  static const std::map<std::string, Command> kCommands = {
+      {"status", Show<v1::GetStatusResponse>},
+      {"features", Show<v1::ListFeaturesResponse>},
+      {"maps", Show<v1::ListMapsResponse>},
+      {"programs", Show<v1::ListProgramsResponse>},
+      {"constants", Show<v1::ListConstantsResponse>},
+      {"config", Show<v1::GetConfigResponse>},
+      {"endpoints", Show<v1::ListEndpointsResponse>},
+      {"services", Show<v1::ListServicesResponse>},
+      {"policies", Show<v1::ListPoliciesResponse>},
+      {"version", ShowVersion},
+      {"flows", ShowFlows},
+  };
+  return kCommands;
+}
+
+// Until interrupted; an agent that restarts meanwhile is waited for.
+[[noreturn]] void Watch(const Session& session, const Command& command, double seconds) {
+  const bool screen = ::isatty(STDOUT_FILENO) && session.options.format == Format::kTable;
+  while (true) {
+    if (screen) std::cout << "\033[H\033[2J";
+    if (session.options.format == Format::kYaml) std::cout << "---\n";
+    command(session);
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+    if (!screen && session.options.format == Format::kTable) std::cout << "\n";
+  }
+}
+
+Style TerminalStyle() {
+  const char* no_colour = std::getenv("NO_COLOR");
+  const bool wanted = no_colour == nullptr || *no_colour == '\0';
+  return {.colour = wanted && ::isatty(STDOUT_FILENO)};
+}
+
+}  // namespace
+
+int Run(int argc, const char* const* argv) {
+  const Parsed parsed = ParseCommandLine(argc, argv);
+  if (parsed.exit) return *parsed.exit;
+  const Options& options = parsed.options;
+  if (options.command == "completion") {
+    std::cout << parsed.completion;
+    return kExitOk;
+  }
+  const Style style = TerminalStyle();
+  if (options.command == "analyze") return ShowAnalysis(options, style);
+  Client client(options.socket);
+  const Session session{options, client, style};
+  const Command& command = Commands().at(options.command);
+  if (options.watch) Watch(session, command, *options.watch);
+  return command(session);
+}
+
+}  // namespace bonsai::cli
