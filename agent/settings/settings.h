@@ -32,11 +32,12 @@ struct SettingSpec {
   Kind kind = Kind::kBool;
   Target target = Target::kAgent;
   Value default_value = false;
-  int64_t min = 0;            // inclusive, for kUint and kInt
+  int64_t min = 0;            // inclusive, for kUint and kInt; both 0: whatever the type holds
   int64_t max = 0;
   bool power_of_two = false;  // kUint that sizes a ring buffer
   std::vector<std::string> choices;  // kString: allowed values; empty: any
-  std::string element;        // kList: what each element must be: "cidr", "device-pattern" or ""
+  std::string element;        // what a string or each list element must be: "cidr",
+                              // "device-pattern", "host-port" or "" (anything)
   std::string feature;        // e.g. "conntrack"; "agent" for the agent's own
   std::string doc;            // one line
   std::vector<std::string> requires_keys;  // bool settings that must be on when this bool is on
@@ -47,7 +48,8 @@ const std::vector<SettingSpec>& AgentSettings();
 
 class Schema {
  public:
-  // InvalidArgument when two specs of one key differ in anything but order of requirements.
+  // InvalidArgument when two specs of one key differ in anything but order of requirements, or when
+  // a default is not a value that its own spec allows.
   static absl::StatusOr<Schema> Make(std::vector<SettingSpec> specs);
 
   const SettingSpec* Find(const std::string& key) const;  // nullptr: unknown
@@ -64,7 +66,7 @@ using RawSettings = std::map<std::string, std::string>;
 class Settings {
  public:
   // The value in force: the operator's or the default. The key must be in the schema and of that
-  // kind (CHECKed: asking for a wrong key is our bug).
+  // kind (aborts otherwise: asking for a wrong key is our bug).
   bool Bool(const std::string& key) const;
   uint64_t Uint(const std::string& key) const;
   const std::string& String(const std::string& key) const;

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/settings/element.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+
+#include "agent/base/status.h"
+#include "agent/settings/text.h"
+
+namespace bonsai::settings {
+namespace {
+
+using base::InvalidArgument;
+
+struct Ip {
+  int family = AF_INET;
+  std::array<uint8_t, 16> bytes{};
+  int bits() const { return family == AF_INET ? 32 : 128; }
+};
+
+std::optional<Ip> ParseIp(const std::string& text) {
+  if (text.size() >= INET6_ADDRSTRLEN || text.find('\0') != std::string::npos) return std::nullopt;
+  Ip ip;
+  ip.family = text.find(':') == std::string::npos ? AF_INET : AF_INET6;
+  if (inet_pton(ip.family, text.c_str(), ip.bytes.data()) != 1) return std::nullopt;
+  return ip;
+}
+
+std::string ToString(const Ip& ip) {
+  char text[INET6_ADDRSTRLEN] = {};
+  inet_ntop(ip.family, ip.bytes.data(), text, sizeof(text));
+  return text;
+}
+
+// Digits only, no sign, no leading zero.
+std::optional<int> ParseSmall(const std::string& text, int max) {
+  int value = 0;
+  const char* end = text.data() + text.size();
+  const bool plain = !text.empty() && text[0] >= '0' && text[0] <= '9' &&
+                     (text.size() == 1 || text[0] != '0');
+  if (!plain) return std::nullopt;
+  auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end || value > max) return std::nullopt;
+  return value;
+}
+
+// The network of `ip`: bits after the prefix cleared.
+Ip Network(const Ip& ip, int prefix) {
+  Ip network = ip;
+  for (int bit = prefix; bit < ip.bits(); ++bit) {
+    network.bytes[bit / 8] &= static_cast<uint8_t>(~(0x80 >> (bit % 8)));
+  }
+  return network;
+}
+
+absl::StatusOr<std::string> ParseCidr(const std::string& text) {
+  const size_t slash = text.find('/');
+  const auto ip = ParseIp(text.substr(0, slash));
+  if (!ip) return InvalidArgument("{} is not a CIDR such as 10.0.0.0/8 or fd00::/8", Quote(text));
+  if (slash == std::string::npos) {
+    return InvalidArgument("{} has no prefix length; write {}/{}", Quote(text), ToString(*ip),
+                           ip->bits());
+  }
+  const auto prefix = ParseSmall(text.substr(slash + 1), ip->bits());
+  if (!prefix) {
+    return InvalidArgument("{} has a bad prefix length, allowed 0..{}", Quote(text), ip->bits());
+  }
+  const Ip network = Network(*ip, *prefix);
+  const std::string canonical = fmt::format("{}/{}", ToString(network), *prefix);
+  if (network.bytes != ip->bytes) {
+    return InvalidArgument("{} has bits set after its prefix; write {}", Quote(text), canonical);
+  }
+  return canonical;
+}
+
+absl::StatusOr<std::string> ParseDevicePattern(const std::string& text) {
+  constexpr size_t kLongest = 64;  // a name has at most 15 characters; sets such as [a-z] take more
+  const bool named = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return c > 0x20 && c < 0x7f && c != '/' && c != ':' && c != ',';
+  });
+  if (text.empty() || text.size() > kLongest || !named) {
+    return InvalidArgument("{} is not a device name or pattern such as eth0 or veth*", Quote(text));
+  }
+  return text;
+}
+
+absl::StatusOr<std::string> ParseHostPort(const std::string& text) {
+  if (text.empty()) return text;
+  const size_t colon = text.rfind(':');
+  std::string host = text.substr(0, colon);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const auto ip = ParseIp(host);
+  const bool right_host = ip && bracketed == (ip->family == AF_INET6);
+  const auto port =
+      colon == std::string::npos ? std::nullopt : ParseSmall(text.substr(colon + 1), 65535);
+  if (!right_host || !port || *port == 0) {
+    return InvalidArgument(
+        "{} is not ADDRESS:PORT such as 127.0.0.1:9962 or [::]:9962; \"\" turns it off",
+        Quote(text));
+  }
+  return fmt::format(fmt::runtime(bracketed ? "[{}]:{}" : "{}:{}"), ToString(*ip), *port);
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ParseElement(const std::string& element, const std::string& text) {
+  if (element == "cidr") return ParseCidr(text);
+  if (element == "device-pattern") return ParseDevicePattern(text);
+  if (element == "host-port") return ParseHostPort(text);
+  if (element.empty()) return text;
+  return base::Internal("unknown kind of element {}", Quote(element));
+}
+
+std::string DescribeElement(const std::string& element) {
+  if (element == "cidr") return "CIDR";
+  if (element == "device-pattern") return "device name or pattern";
+  if (element == "host-port") return "address:port, or empty for off";
+  return "text";
+}
+
+}  // namespace bonsai::settings
