@@ -87,7 +87,7 @@ add_backports() {
   update
   if [[ -z $(archive_of "$suite-backports") ]]; then
     rm -f "$file"
-    die "$uri has no $suite-backports suite, which carries libbpf 1.4: use a mirror that has it"
+    die "$uri has no $suite-backports suite, which carries a libbpf that knows TCX: use a mirror that has it"
   fi
 }
 

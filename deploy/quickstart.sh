@@ -352,7 +352,7 @@ remove_all() {
     if agent_is_alive; then kill -KILL "$pid"; fi
   fi
   if [[ -d $BPF_ROOT && -x $BIN/bonsai-agent ]]; then
-    "$BIN/bonsai-agent" --uninstall --bpf-root "$BPF_ROOT" > /dev/null ||
+    "$BIN/bonsai-agent" --uninstall --bpf-root "$BPF_ROOT" --socket "$BONSAI_SOCKET" > /dev/null ||
       echo "quickstart: removing the datapath failed; its devices go anyway" >&2
   fi
   pid=$(cat "$STATE/server.pid" 2> /dev/null || true)
