@@ -9,7 +9,7 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 say() { echo "install-deps: $*"; }
 die() { echo "install-deps: $*" >&2; exit 1; }
 
-BUILD=(cmake ninja-build g++ clang-19 llvm-19 ccache pkg-config
+BUILD=(cmake ninja-build g++ clang-19 ccache pkg-config
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libabsl-dev libspdlog-dev
   libfmt-dev prometheus-cpp-dev libcivetweb-dev libyaml-cpp-dev libcli11-dev nlohmann-json3-dev
   libbpf-dev libmnl-dev libelf-dev zlib1g-dev libssl-dev libc-ares-dev libre2-dev linux-libc-dev)
