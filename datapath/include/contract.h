@@ -198,7 +198,10 @@ BONSAI_ASSERT_SIZE(struct ct_entry, 72);
 
 /* ---- load balancer --------------------------------------------------------------------------------
  * service -> (list, count); (list, slot) -> backend. A change of backends writes a new list, then
- * the service entry, then removes the old list: readers see one list whole, or the other. */
+ * the service entry, then removes the old list: readers see one list whole, or the other.
+ *
+ * Each service address has a marker besides: port 0, protocol 0, list and count 0. Later fragments
+ * know no port; by the marker they are seen to be for a service, and dropped. */
 struct service_key4 {
 	__be32 addr;
 	__be16 port;
