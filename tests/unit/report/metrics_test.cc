@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/report/metrics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+
+#include "tests/unit/report/sample.h"
+
+namespace bonsai::report {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string TextOf(Snapshot snapshot) {
+  Publisher publisher;
+  publisher.Publish(std::move(snapshot));
+  return MetricsText(MetricsCollector(publisher));
+}
+
+// What `promtool check metrics` says of `text`, and how it ends.
+struct Verdict {
+  std::string output;
+  int status = -1;
+};
+Verdict Promtool(const std::string& text) {
+  testing::TemporaryDirectory directory;
+  const std::string file = directory.path() + "/metrics";
+  std::ofstream(file) << text;
+  Verdict verdict;
+  FILE* pipe = ::popen(("promtool check metrics 2>&1 < " + file).c_str(), "r");
+  if (!pipe) return verdict;
+  char buffer[512];
+  while (size_t size = std::fread(buffer, 1, sizeof(buffer), pipe)) verdict.output.append(buffer, size);
+  verdict.status = ::pclose(pipe);
+  return verdict;
+}
+
+TEST(Metrics, PromtoolFindsNothingInAFullSnapshot) {
+  Snapshot snapshot = testing::SampleSnapshot();
+  snapshot.problems = {{.code = "load", .message = "loading from_pod: refused"}};
+  const Verdict verdict = Promtool(TextOf(std::move(snapshot)));
+  EXPECT_EQ(verdict.status, 0);
+  EXPECT_EQ(verdict.output, "");
+}
+
+TEST(Metrics, PromtoolFindsNothingBeforeTheFirstLoad) {
+  const Verdict verdict = Promtool(TextOf(Snapshot()));
+  EXPECT_EQ(verdict.status, 0);
+  EXPECT_EQ(verdict.output, "");
+}
+
+TEST(Metrics, PromtoolWouldFindABadName) {
+  EXPECT_NE(Promtool("# TYPE bonsai_bad counter\nbonsai_bad 1\n").output, "");
+}
+
+TEST(Metrics, MapsByState) {
+  const std::string text = TextOf(testing::SampleSnapshot());
+  EXPECT_THAT(text, HasSubstr("bonsai_map_bytes{map=\"ct4\",feature=\"conntrack\",state=\"loaded\"} 17825792\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_map_bytes{map=\"ct6\",feature=\"conntrack\",state=\"pruned\"} 20971520\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_maps{state=\"loaded\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_maps{state=\"pruned\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_map_entries{map=\"ct4\"} 23592\n"));
+  EXPECT_THAT(text, Not(HasSubstr("bonsai_map_entries{map=\"events\"}")));
+  EXPECT_THAT(text, HasSubstr("bonsai_map_pressure_ratio{map=\"ct4\"} 0.17999267578125\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_memory_saved_bytes{feature=\"conntrack\"} 20971520\n"));
+}
+
+TEST(Metrics, ConfigurationAndTraffic) {
+  const std::string text = TextOf(testing::SampleSnapshot());
+  EXPECT_THAT(text, HasSubstr("bonsai_configuration_generation 7\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_configuration_in_sync 1\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_configuration_rejections_total{reason=\"settings\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_configuration_rejections_total{reason=\"load\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_drops_total{reason=\"policy-denied\",hook=\"from-pod\"} 17\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_forwards_bytes_total{reason=\"forwarded\",hook=\"from-pod\"} 98765432\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_attachments{hook=\"from-pod\",mode=\"tcx\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_tail_calls{state=\"pruned\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_program_verified_instructions{program=\"from_pod/from_pod\"} 2950\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_services 2\n"));
+}
+
+TEST(Metrics, ProblemsByCode) {
+  Snapshot snapshot;
+  snapshot.problems = {{.code = "load"}, {.code = "load"}, {.code = "attach"}};
+  const std::string text = TextOf(std::move(snapshot));
+  EXPECT_THAT(text, HasSubstr("bonsai_problems{code=\"load\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_problems{code=\"attach\"} 1\n"));
+}
+
+}  // namespace
+}  // namespace bonsai::report
