@@ -108,7 +108,9 @@ absl::Status BpfObject::SetSectionBytes(const std::string& section,
 
 absl::Status BpfObject::SetMaxEntries(const std::string& name, uint32_t max_entries) {
   bpf_map* map = bpf_object__find_map_by_name(state_->object.get(), name.c_str());
-  if (map == nullptr) return base::NotFound("sizing map {}: object {} has none", name, state_->name);
+  if (map == nullptr) {
+    return base::NotFound("sizing map {}: object {} has none", name, state_->name);
+  }
   if (bpf_map__set_max_entries(map, max_entries) == 0) return absl::OkStatus();
   return base::ErrnoStatus(errno, fmt::format("sizing map {} of object {} to {}", name,
                                               state_->name, max_entries));

@@ -3,10 +3,15 @@
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "agent/base/status.h"
 #include "agent/kernel/fdinfo.h"
@@ -96,6 +101,12 @@ absl::StatusOr<RunResult> RunProgram(int fd, std::span<const uint8_t> data,
   result.duration_ns = options.duration;
   result.data.resize(data.empty() ? 0 : options.data_size_out);
   return result;
+}
+
+void WaitForRunningPrograms() {
+  if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
+  // Not there on nodes with nohz_full CPUs: a program runs for microseconds, this is ample.
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
 }
 
 absl::StatusOr<base::UniqueFd> LoadRaw(uint32_t type, const std::string& name,

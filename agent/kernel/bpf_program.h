@@ -45,6 +45,10 @@ struct RunResult {
 absl::StatusOr<RunResult> RunProgram(int fd, std::span<const uint8_t> data,
                                      std::span<const uint8_t> context, uint32_t repeat = 1);
 
+// Returns after every program run that was under way at the call is over (an RCU grace period, tens
+// of milliseconds): from then on no packet is inside a program that was swapped out before.
+void WaitForRunningPrograms();
+
 // One instruction slot for LoadRaw: the code, dst | src << 4, offset and immediate.
 struct RawInsn {
   uint8_t code = 0, regs = 0;

@@ -29,10 +29,12 @@ const char* Name(XdpMode mode) { return mode == XdpMode::kNative ? "native" : "g
 
 }  // namespace
 
-bool DeviceExists(uint32_t ifindex) {
-  char name[IF_NAMESIZE];
-  return if_indextoname(ifindex, name) != nullptr;
+std::string DeviceName(uint32_t ifindex) {
+  char name[IF_NAMESIZE] = {};
+  return if_indextoname(ifindex, name) != nullptr ? name : "";
 }
+
+bool DeviceExists(uint32_t ifindex) { return !DeviceName(ifindex).empty(); }
 
 absl::StatusOr<BpfLink> BpfLink::AttachTcx(int program_fd, uint32_t ifindex, Direction direction) {
   LIBBPF_OPTS(bpf_link_create_opts, options);
@@ -109,7 +111,8 @@ absl::Status BpfLink::Pin(const std::string& path) const {
 absl::StatusOr<XdpMode> QueryXdpMode(uint32_t ifindex) {
   LIBBPF_OPTS(bpf_xdp_query_opts, options);
   if (int error = bpf_xdp_query(static_cast<int>(ifindex), 0, &options); error != 0) {
-    return base::ErrnoStatus(-error, fmt::format("asking for the XDP program of device {}", ifindex));
+    return base::ErrnoStatus(-error,
+                             fmt::format("asking for the XDP program of device {}", ifindex));
   }
   if (options.attach_mode == XDP_ATTACHED_NONE) {
     return base::NotFound("device {} has no XDP program", ifindex);

@@ -56,8 +56,9 @@ struct ClsactSlot {
 
 // True: it was made; false: the device had one.
 absl::StatusOr<bool> EnsureClsact(uint32_t ifindex);
-// Removes the device's clsact qdisc if no filter is left in it, in either direction.
-absl::Status RemoveClsactIfEmpty(uint32_t ifindex);
+// Removes the device's clsact qdisc if no filter is left in it, in either direction. True: there is
+// no such qdisc any more.
+absl::StatusOr<bool> RemoveClsactIfEmpty(uint32_t ifindex);
 // Direct-action filter. `replace`: swaps the program of the filter there, atomically; otherwise the
 // slot must be free (AlreadyExists).
 absl::Status AttachClsact(const ClsactSlot& slot, int program_fd, bool replace);
@@ -70,5 +71,7 @@ absl::StatusOr<XdpMode> QueryXdpMode(uint32_t ifindex);
 
 // False: no device has that index (any more).
 bool DeviceExists(uint32_t ifindex);
+// Its name now, "" when there is none.
+std::string DeviceName(uint32_t ifindex);
 
 }  // namespace bonsai::kernel

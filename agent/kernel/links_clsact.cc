@@ -79,19 +79,21 @@ absl::StatusOr<bool> EnsureClsact(uint32_t ifindex) {
   return base::ErrnoStatus(error, fmt::format("making a clsact qdisc on device {}", ifindex));
 }
 
-absl::Status RemoveClsactIfEmpty(uint32_t ifindex) {
+absl::StatusOr<bool> RemoveClsactIfEmpty(uint32_t ifindex) {
   std::unique_ptr<mnl_socket, SocketCloser> socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
   if (socket == nullptr || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
     return base::ErrnoStatus(errno, "opening a netlink socket");
   }
   for (uint32_t side : {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS}) {
     auto filters = CountFilters(socket.get(), ifindex, TC_H_MAKE(TC_H_CLSACT, side));
-    if (!filters.ok() || *filters > 0) return filters.status();
+    if (!DeviceExists(ifindex)) return true;
+    if (!filters.ok()) return filters.status();
+    if (*filters > 0) return false;
   }
   bpf_tc_hook hook = HookOf(
       ifindex, static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
   int error = -bpf_tc_hook_destroy(&hook);
-  if (error == 0 || error == ENOENT || !DeviceExists(ifindex)) return absl::OkStatus();
+  if (error == 0 || error == ENOENT || error == EINVAL || !DeviceExists(ifindex)) return true;
   return base::ErrnoStatus(error, fmt::format("removing the clsact qdisc of device {}", ifindex));
 }
 
@@ -102,7 +104,9 @@ absl::Status AttachClsact(const ClsactSlot& slot, int program_fd, bool replace) 
               .handle = slot.handle, .priority = slot.priority);
   int error = -bpf_tc_attach(&hook, &options);
   if (error == 0) return absl::OkStatus();
-  if (!DeviceExists(slot.ifindex)) return base::NotFound("adding {}: no such device", Describe(slot));
+  if (!DeviceExists(slot.ifindex)) {
+    return base::NotFound("adding {}: no such device", Describe(slot));
+  }
   return base::ErrnoStatus(error, "adding " + Describe(slot));
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/constants/constant_set.h"
+#include "agent/kernel/map_costs.h"
 #include "agent/object/object_spec.h"
 #include "agent/reachability/liveness.h"
 #include "agent/settings/settings.h"
@@ -17,7 +18,9 @@
 namespace bonsai::plan {
 
 struct MapPlan {
-  std::string name;
+  std::string name;           // a data section's map: object and section, "from_pod.rodata.config"
+  std::string object;         // set for what belongs to one object: tail arrays and data sections
+  std::string data_section;   // ".rodata.config" for a data section's map, else ""
   std::string feature;
   uint32_t type = 0;          // BPF_MAP_TYPE_*
   uint32_t key_size = 0, value_size = 0, map_flags = 0;
@@ -27,6 +30,10 @@ struct MapPlan {
   std::string reason;         // why it is created or skipped, one line
   uint64_t bytes = 0;         // kernel memory, predicted by the cost model
   bool is_tail_array = false; // prog array: private to one object, made anew by every generation
+  std::vector<std::string> used_by;  // "object/program" of the live programs that refer to it
+
+  // Maps that outlive a generation: shared by name between objects and with the next generation.
+  bool shared() const { return object.empty(); }
 };
 
 struct TailCall {
@@ -51,9 +58,14 @@ struct ObjectPlan {
   std::string name;
   std::string path;
   constants::ConstantSet constants;
-  std::vector<std::string> skip_maps;      // autocreate off
+  std::vector<std::string> skip_maps;      // autocreate off; data sections by section name
   std::vector<std::string> skip_programs;  // autoload off
-  bool needed = false;                     // some program of it is wanted at a hook that is in use
+  // Its maps as the ELF declares them, data sections without (name -> index into LoadPlan::maps).
+  std::map<std::string, size_t> maps;
+  // Read-only sections: name -> bytes with the constants in force.
+  std::map<std::string, std::vector<uint8_t>> sections;
+  bool needed = false;                     // some entry program of it does something
+  std::string reason;                      // why it is not needed, else ""
   uint32_t live_insns = 0, total_insns = 0;
 };
 
@@ -62,12 +74,14 @@ struct LoadPlan {
   std::vector<MapPlan> maps;          // one a name, over all objects, sorted by name
   std::vector<ProgramPlan> programs;  // sorted by object, name
   const MapPlan* FindMap(const std::string& name) const;
+  const ProgramPlan* FindProgram(const std::string& object, const std::string& name) const;
 };
 
 // What the cost model must know of the node.
 struct CostFacts {
   uint32_t possible_cpus = 1;
   uint32_t page_size = 4096;
+  kernel::MapCosts costs;     // kernel::MeasureMapCosts() on the node, else those of 6.18
 };
 
 struct AnalyzedObject {
@@ -76,13 +90,18 @@ struct AnalyzedObject {
   reachability::Liveness liveness;
 };
 
-// Entry programs whose feature makes them pointless are dropped by settings: an object all of whose
-// entry programs are unwanted (e.g. xdp with enable-prefilter off) is not loaded at all.
+// An entry program that under these constants can do nothing but let every packet pass (e.g. xdp
+// with enable-prefilter off) is not loaded, and an object with only such entry programs not at all.
+// That is derived from the instructions (inert.h); no list of features says it.
+//
+// InvalidArgument: two objects declare one map differently, or a setting is too large for a map.
+// Internal: a map is sized by a setting that does not exist.
 absl::StatusOr<LoadPlan> Make(const std::vector<AnalyzedObject>& objects,
                               const settings::Settings& settings, const CostFacts& facts);
 
 // Kernel memory of a map as fdinfo's memlock accounts it (kernel/bpf/*: map_mem_usage, 6.4 and
-// later), in bytes. `entries_used`: for maps without preallocation (LPM trie); 0 = empty.
+// later), in bytes. `entries_used`: for maps without preallocation (LPM trie); 0 = empty, which is
+// what a map takes right after it was made.
 uint64_t MapBytes(uint32_t type, uint32_t key_size, uint32_t value_size, uint32_t max_entries,
                   uint32_t map_flags, const CostFacts& facts, uint64_t entries_used = 0);
 

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/attach/attached.h"
+
+#include <utility>
+
+#include "agent/base/status.h"
+#include "agent/kernel/bpf_program.h"
+#include "agent/kernel/bpffs.h"
+
+namespace bonsai::attach {
+namespace {
+
+std::string LinksDir(const std::string& root) { return root + "/links"; }
+// Entry programs are pinned as <hook>-<id> so that a restarted agent can put them back, and knows
+// its own clsact filters by them.
+std::string ProgramsDir(const std::string& root) { return root + "/progs"; }
+
+// Marks of qdiscs whose device is gone.
+absl::Status SweepQdiscMarks(const std::string& root) {
+  const std::string prefix = "qdisc-";
+  ASSIGN_OR_RETURN(auto pins, kernel::ListPins(LinksDir(root)));
+  for (const std::string& pin : pins) {
+    if (pin.rfind(prefix, 0) != 0) continue;
+    auto ifindex = static_cast<uint32_t>(std::strtoul(pin.c_str() + prefix.size(), nullptr, 10));
+    if (!kernel::DeviceExists(ifindex)) {
+      RETURN_IF_ERROR(kernel::RemovePinDir(LinksDir(root) + "/" + pin));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Programs EntryPrograms(const load::Loaded& loaded) {
+  Programs programs;
+  for (const auto& [name, program] : loaded.programs()) {
+    std::optional<Hook> hook = HookOfPin(program.object);
+    if (hook && !program.is_tail) programs[*hook] = program.fd.get();
+  }
+  return programs;
+}
+
+absl::StatusOr<Attached> Attached::AdoptExisting(const Options& options) {
+  Attached attached(options);
+  ASSIGN_OR_RETURN(auto programs, kernel::ListPins(ProgramsDir(options.root)));
+  for (const std::string& pin : programs) {
+    auto fd = kernel::OpenPinnedProgram(ProgramsDir(options.root) + "/" + pin);
+    if (!fd.ok()) continue;
+    ASSIGN_OR_RETURN(kernel::ProgramInfo info, kernel::GetProgramInfo(fd->get()));
+    attached.ours_[info.id] = std::make_shared<const HeldProgram>(*std::move(fd), info.id);
+  }
+  ASSIGN_OR_RETURN(auto links, kernel::ListPins(LinksDir(options.root)));
+  for (const std::string& pin : links) {
+    auto slot = Slot::Adopt(options, pin, attached.ours_);
+    if (!slot.ok()) return base::Annotate(slot.status(), "adopting attachment " + pin);
+    if (!slot->has_value()) continue;
+    Key key{(*slot)->target().hook, (*slot)->target().ifindex};
+    attached.slots_.emplace(key, **std::move(slot));
+  }
+  RETURN_IF_ERROR(SweepQdiscMarks(options.root));
+  return attached;
+}
+
+absl::StatusOr<std::map<Hook, ProgramRef>> Attached::HoldAndPin(const Programs& programs) {
+  RETURN_IF_ERROR(kernel::MakePinDir(ProgramsDir(options_.root)));
+  std::map<Hook, ProgramRef> held;
+  for (const auto& [hook, fd] : programs) {
+    ASSIGN_OR_RETURN(kernel::ProgramInfo info, kernel::GetProgramInfo(fd));
+    ProgramRef& program = ours_[info.id];
+    if (program == nullptr || !program->fd.valid()) {
+      ASSIGN_OR_RETURN(base::UniqueFd copy, kernel::DuplicateProgram(fd));
+      program = std::make_shared<const HeldProgram>(std::move(copy), info.id);
+    }
+    std::string pin = ProgramsDir(options_.root) + "/" + NumberedPin(hook, info.id);
+    absl::Status pinned = kernel::PinProgram(fd, pin);
+    if (!pinned.ok() && !absl::IsAlreadyExists(pinned)) return pinned;
+    held[hook] = program;
+  }
+  return held;
+}
+
+// Attachments whose device went, or that someone detached by force.
+void Attached::DropDead() {
+  for (auto at = slots_.begin(); at != slots_.end();) {
+    if (at->second.Alive()) {
+      ++at;
+      continue;
+    }
+    // The place is empty; what can fail is only the removal of a pin, which Create tries again.
+    at->second.Detach().IgnoreError();
+    at = slots_.erase(at);
+  }
+}
+
+absl::Status Attached::Apply(const Target& target, const ProgramRef& program,
+                             std::vector<Undo>& undo, Outcome& outcome) {
+  Key key{target.hook, target.ifindex};
+  auto at = slots_.find(key);
+  if (at == slots_.end()) {
+    ASSIGN_OR_RETURN(Slot slot, Slot::Create(options_, target, program, ours_));
+    slots_.emplace(key, std::move(slot));
+    undo.push_back({key, nullptr});
+    ++outcome.created;
+    return absl::OkStatus();
+  }
+  at->second.Rename(target.ifname);
+  ProgramRef previous = at->second.program();
+  if (previous->id == program->id) {
+    ++outcome.unchanged;
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(at->second.Update(program));
+  undo.push_back({key, std::move(previous)});
+  ++outcome.updated;
+  return absl::OkStatus();
+}
+
+// Undoes the steps, last one first. What could not be undone, or "".
+std::string Attached::Rollback(const std::vector<Undo>& undo) {
+  std::string trouble;
+  for (auto step = undo.rbegin(); step != undo.rend(); ++step) {
+    auto at = slots_.find(step->key);
+    if (at == slots_.end()) continue;
+    Target target = at->second.target();
+    absl::Status status =
+        step->previous != nullptr ? at->second.Update(step->previous) : at->second.Detach();
+    if (step->previous == nullptr && status.ok()) slots_.erase(at);
+    if (status.ok() || !kernel::DeviceExists(target.ifindex)) continue;
+    trouble += fmt::format("; putting back {} failed: {}", Describe(target), base::Message(status));
+  }
+  return trouble;
+}
+
+absl::StatusOr<Outcome> Attached::Upsert(const std::vector<Target>& targets,
+                                         const Programs& programs) {
+  Outcome outcome;
+  std::vector<Undo> undo;
+  std::map<Key, Target> wanted;
+  DropDead();
+  ASSIGN_OR_RETURN(auto held, HoldAndPin(programs));
+  for (const Target& target : targets) {
+    auto program = held.find(target.hook);
+    if (program == held.end() || !wanted.emplace(Key{target.hook, target.ifindex}, target).second) {
+      continue;
+    }
+    absl::Status status = Apply(target, program->second, undo, outcome);
+    if (status.ok()) continue;
+    if (!kernel::DeviceExists(target.ifindex)) {
+      outcome.skipped.push_back({target, "the device is gone"});
+      continue;
+    }
+    std::string trouble = Rollback(undo);
+    SweepProgramPins().IgnoreError();  // stale pins only; the next Upsert sweeps again
+    absl::Status error = base::Annotate(status, "attaching " + Describe(target));
+    return absl::Status(error.code(), base::Message(error) + trouble);
+  }
+  RemoveUnwanted(wanted, outcome);
+  DropDead();
+  if (absl::Status status = SweepProgramPins(); !status.ok()) {
+    outcome.warnings.push_back(base::Message(status));
+  }
+  return outcome;
+}
+
+// Only after all the rest went well, so that a failure has nothing to put back here.
+void Attached::RemoveUnwanted(const std::map<Key, Target>& wanted, Outcome& outcome) {
+  for (auto at = slots_.begin(); at != slots_.end();) {
+    if (wanted.contains(at->first)) {
+      ++at;
+      continue;
+    }
+    absl::Status status = at->second.Detach();
+    if (!status.ok()) {
+      outcome.warnings.push_back(base::Message(
+          base::Annotate(status, "detaching " + Describe(at->second.target()))));
+      ++at;
+      continue;
+    }
+    at = slots_.erase(at);
+    ++outcome.removed;
+  }
+}
+
+// Programs that no attachment runs any more are let go.
+absl::Status Attached::SweepProgramPins() {
+  std::map<uint32_t, ProgramRef> in_use;
+  for (const auto& [key, slot] : slots_) in_use[slot.program()->id] = slot.program();
+  ours_ = std::move(in_use);
+  ASSIGN_OR_RETURN(auto pins, kernel::ListPins(ProgramsDir(options_.root)));
+  for (const std::string& pin : pins) {
+    std::optional<HookNumber> name = ParseNumberedPin(pin);
+    if (name && ours_.contains(name->number)) continue;
+    RETURN_IF_ERROR(kernel::RemovePin(ProgramsDir(options_.root) + "/" + pin));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Attached::DetachAll() {
+  absl::Status first = absl::OkStatus();
+  for (auto at = slots_.begin(); at != slots_.end();) {
+    absl::Status status = at->second.Detach();
+    if (!status.ok() && kernel::DeviceExists(at->second.target().ifindex)) {
+      if (first.ok()) {
+        first = base::Annotate(status, "detaching " + Describe(at->second.target()));
+      }
+      ++at;
+      continue;
+    }
+    at = slots_.erase(at);
+  }
+  if (first.ok()) first = SweepProgramPins();
+  return first;
+}
+
+std::vector<Attachment> Attached::attachments() const {
+  std::vector<Attachment> list;
+  for (const auto& [key, slot] : slots_) {
+    list.push_back({slot.target(), slot.mechanism(), slot.program()->id});
+  }
+  return list;
+}
+
+absl::Status RemoveAll(const std::string& root) {
+  ASSIGN_OR_RETURN(Attached attached, Attached::AdoptExisting({.root = root}));
+  RETURN_IF_ERROR(attached.DetachAll());
+  RETURN_IF_ERROR(kernel::RemovePinDir(LinksDir(root)));
+  RETURN_IF_ERROR(kernel::RemovePinDir(ProgramsDir(root)));
+  ASSIGN_OR_RETURN(auto rest, kernel::ListPins(root));
+  return rest.empty() ? kernel::RemovePinDir(root) : absl::OkStatus();
+}
+
+}  // namespace bonsai::attach

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <utility>
+
+#include "agent/base/status.h"
+#include "agent/kernel/bpf_object.h"
+#include "agent/load/loaded.h"
+
+namespace bonsai::load {
+
+const kernel::BpfMap* Loaded::FindMap(const std::string& name) const {
+  auto at = maps_.find(name);
+  return at != maps_.end() ? &at->second.map : nullptr;
+}
+
+int Loaded::ProgramFd(const std::string& object, const std::string& name) const {
+  auto at = programs_.find(object + "/" + name);
+  return at != programs_.end() ? at->second.fd.get() : -1;
+}
+
+ExistingMaps Loaded::Shareable() const {
+  ExistingMaps shareable;
+  for (const auto& [name, loaded] : maps_) {
+    if (loaded.shared) shareable[name] = &loaded.map;
+  }
+  return shareable;
+}
+
+absl::Status Loaded::Commit() {
+  // The earlier generation's tail-call arrays lose their pins here, and soon after their last
+  // descriptor: a packet still inside its programs would miss its tail call.
+  kernel::WaitForRunningPrograms();
+  return pins_ != nullptr ? pins_->Commit() : absl::OkStatus();
+}
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Maps that may be brought back for one object before giving up; more would mean that the
+// reachability engine and this kernel disagree altogether.
+constexpr int kMaxRetries = 8;
+
+// Whether `map` can stand in for what the plan wants.
+bool Fits(const kernel::MapInfo& map, const plan::MapPlan& plan) {
+  return map.type == plan.type && map.key_size == plan.key_size &&
+         map.value_size == plan.value_size && map.map_flags == plan.map_flags &&
+         map.max_entries == plan.max_entries;
+}
+
+// libbpf names a data section's map after the section, with the object's name before it or not.
+bool NamesMap(const std::string& reported, const std::string& name) {
+  bool is_section = name.rfind('.', 0) == 0;
+  return reported == name || (is_section && reported.ends_with(name));
+}
+
+}  // namespace
+
+// Builds a Loaded step by step; what it made goes with it when a step fails.
+class Loader {
+ public:
+  Loader(const plan::LoadPlan& plan, const ExistingMaps& existing, const Options& options)
+      : plan_(plan), existing_(existing), options_(options) {}
+
+  absl::StatusOr<Loaded> Run() {
+    for (const plan::ObjectPlan& object : plan_.objects) {
+      if (object.needed) RETURN_IF_ERROR(LoadObject(object));
+    }
+    RETURN_IF_ERROR(FillTailArrays());
+    RETURN_IF_ERROR(MeasureMaps());
+    RETURN_IF_ERROR(StagePins());
+    return std::move(loaded_);
+  }
+
+ private:
+  // Loads one object, if need be again with maps that the verifier turned out to want.
+  absl::Status LoadObject(const plan::ObjectPlan& object) {
+    Clock::time_point start = Clock::now();
+    std::set<std::string> skip(object.skip_maps.begin(), object.skip_maps.end());
+    for (int attempt = 0;; ++attempt) {
+      ASSIGN_OR_RETURN(kernel::BpfObject opened, Prepare(object, skip));
+      absl::Status status = opened.Load();
+      if (status.ok()) {
+        RETURN_IF_ERROR(Collect(object, skip, opened));
+        loaded_.load_ns_[object.name] =
+            std::chrono::nanoseconds(Clock::now() - start).count();
+        return absl::OkStatus();
+      }
+      if (attempt == kMaxRetries || !BringBack(object, status, skip)) return status;
+    }
+  }
+
+  absl::StatusOr<kernel::BpfObject> Prepare(const plan::ObjectPlan& object,
+                                            const std::set<std::string>& skip) {
+    ASSIGN_OR_RETURN(kernel::BpfObject opened, kernel::BpfObject::Open(object.name, object.path));
+    for (const auto& [section, bytes] : object.sections) {
+      RETURN_IF_ERROR(opened.SetSectionBytes(section, bytes));
+    }
+    for (const std::string& map : skip) RETURN_IF_ERROR(opened.SetAutocreate(map, false));
+    for (const std::string& program : object.skip_programs) {
+      RETURN_IF_ERROR(opened.SetAutoload(program, false));
+    }
+    for (const auto& [name, index] : object.maps) {
+      if (skip.contains(name)) continue;
+      RETURN_IF_ERROR(PrepareMap(plan_.maps[index], opened));
+    }
+    return opened;
+  }
+
+  absl::Status PrepareMap(const plan::MapPlan& map, kernel::BpfObject& opened) {
+    auto made = loaded_.maps_.find(map.name);
+    if (made == loaded_.maps_.end() && map.shared()) {
+      auto existing = existing_.find(map.name);
+      if (existing != existing_.end() && Fits(existing->second->info(), map)) {
+        ASSIGN_OR_RETURN(kernel::BpfMap copy, existing->second->Duplicate());
+        made = loaded_.maps_.emplace(map.name, LoadedMap{.map = std::move(copy),
+                                                        .reused = true,
+                                                        .shared = true})
+                   .first;
+      }
+    }
+    if (made != loaded_.maps_.end()) return opened.ReuseMap(map.name, made->second.map.fd());
+    return opened.SetMaxEntries(map.name, map.max_entries);
+  }
+
+  // True when the failure is that of a live reference to a pruned map, and the map was taken out of
+  // `skip`.
+  bool BringBack(const plan::ObjectPlan& object, const absl::Status& status,
+                 std::set<std::string>& skip) {
+    std::string log = base::VerifierLog(status);
+    std::optional<std::string> missing = kernel::MissingMap(log);
+    if (!missing) return false;
+    auto at = std::find_if(skip.begin(), skip.end(),
+                           [&](const std::string& name) { return NamesMap(*missing, name); });
+    if (at == skip.end()) return false;
+    loaded_.retries_.push_back({object.name, *at, kernel::LastVerifierLine(log)});
+    skip.erase(at);
+    return true;
+  }
+
+  // Takes over descriptors of what was loaded; libbpf's own go with `opened`.
+  absl::Status Collect(const plan::ObjectPlan& object, const std::set<std::string>& skip,
+                       const kernel::BpfObject& opened) {
+    for (const auto& [name, index] : object.maps) {
+      if (skip.contains(name) || loaded_.maps_.contains(name)) continue;
+      RETURN_IF_ERROR(CollectMap(plan_.maps[index], opened.MapFd(name)));
+    }
+    for (const plan::MapPlan& map : plan_.maps) {
+      if (map.object != object.name || map.data_section.empty()) continue;
+      if (skip.contains(map.data_section)) continue;
+      RETURN_IF_ERROR(CollectMap(map, opened.MapFd(map.data_section)));
+    }
+    for (const plan::ProgramPlan& program : plan_.programs) {
+      if (program.object != object.name || !program.load) continue;
+      RETURN_IF_ERROR(CollectProgram(program, opened.ProgramFd(program.name)));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CollectMap(const plan::MapPlan& plan, int fd) {
+    if (fd < 0) return base::Internal("loading map {}: it was not created", plan.name);
+    ASSIGN_OR_RETURN(kernel::BpfMap map, kernel::BpfMap::Borrow(fd));
+    loaded_.maps_.emplace(plan.name,
+                          LoadedMap{.map = std::move(map),
+                                    .shared = plan.shared(),
+                                    .replaces = plan.shared() && existing_.contains(plan.name)});
+    return absl::OkStatus();
+  }
+
+  absl::Status CollectProgram(const plan::ProgramPlan& plan, int fd) {
+    LoadedProgram program{.object = plan.object, .name = plan.name, .is_tail = plan.is_tail};
+    if (fd < 0) return base::Internal("loading program {}: it was not loaded", plan.name);
+    ASSIGN_OR_RETURN(program.fd, kernel::DuplicateProgram(fd));
+    ASSIGN_OR_RETURN(program.info, kernel::GetProgramInfo(fd));
+    ASSIGN_OR_RETURN(program.memory_bytes, kernel::ProgramMemoryBytes(fd));
+    loaded_.programs_.emplace(plan.object + "/" + plan.name, std::move(program));
+    return absl::OkStatus();
+  }
+
+  absl::Status FillTailArrays() {
+    for (const plan::ProgramPlan& program : plan_.programs) {
+      if (!program.load || !program.is_tail) continue;
+      auto map = loaded_.maps_.find(program.tail_map);
+      if (map == loaded_.maps_.end()) continue;
+      int fd = loaded_.ProgramFd(program.object, program.name);
+      absl::Status status = map->second.map.Update(&program.tail_slot, &fd);
+      if (!status.ok()) {
+        return base::Annotate(status, fmt::format("filling slot {} of {} with program {}",
+                                                  program.tail_slot, program.tail_map,
+                                                  program.name));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status MeasureMaps() {
+    for (auto& [name, loaded] : loaded_.maps_) {
+      if (options_.memory_measurable) {
+        ASSIGN_OR_RETURN(loaded.bytes, loaded.map.MemoryBytes());
+      } else {
+        loaded.bytes = plan_.FindMap(name)->bytes;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Data sections are not pinned: their programs hold them, and nothing shares them.
+  absl::Status StagePins() {
+    if (options_.root.empty()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(loaded_.pins_, StagedPins::Make(options_.root));
+    for (const auto& [name, loaded] : loaded_.maps_) {
+      if (!plan_.FindMap(name)->data_section.empty()) continue;
+      RETURN_IF_ERROR(loaded_.pins_->Add(loaded.map, name));
+    }
+    return absl::OkStatus();
+  }
+
+  const plan::LoadPlan& plan_;
+  const ExistingMaps& existing_;
+  const Options& options_;
+  Loaded loaded_;
+};
+
+absl::StatusOr<Loaded> Execute(const plan::LoadPlan& plan, const ExistingMaps& existing,
+                               const Options& options) {
+  return Loader(plan, existing, options).Run();
+}
+
+}  // namespace bonsai::load
