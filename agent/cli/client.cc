@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kMaxAnswerBytes = 64 * 1024 * 1024;
 
-std::shared_ptr<grpc::Channel> Connect(const std::string& socket_path) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& socket_path) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
   // A unix socket never goes through a proxy, whatever the environment says.
@@ -50,12 +50,11 @@ const char* Advice(int error_number) {
 
 struct Client::State {
   explicit State(const std::string& socket_path)
-      : stub(v1::Agent::NewStub(Connect(socket_path))) {}
+      : stub(v1::Agent::NewStub(MakeChannel(socket_path))) {}
   const std::unique_ptr<v1::Agent::Stub> stub;
 };
 
-Client::Client(std::string socket_path)
-    : socket_path_(std::move(socket_path)), state_(std::make_unique<State>(socket_path_)) {}
+Client::Client(std::string socket_path) : socket_path_(std::move(socket_path)) {}
 
 Client::~Client() = default;
 
@@ -75,6 +74,12 @@ absl::Status Client::CheckSocket() const {
   const int error_number = errno;
   return base::Unavailable("reaching the agent at {}: {}; {}", socket_path_,
                            std::generic_category().message(error_number), Advice(error_number));
+}
+
+absl::Status Client::Connect() {
+  RETURN_IF_ERROR(CheckSocket());
+  if (!state_) state_ = std::make_unique<State>(socket_path_);
+  return absl::OkStatus();
 }
 
 namespace {
@@ -98,7 +103,7 @@ absl::Status FromGrpc(const grpc::Status& status, const std::string& socket_path
 #define BONSAI_GET(method)                                                                     \
   template <>                                                                                  \
   absl::StatusOr<v1::method##Response> Client::Get<v1::method##Response>(Timeout timeout) {    \
-    RETURN_IF_ERROR(CheckSocket());                                                            \
+    RETURN_IF_ERROR(Connect());                                                                \
     grpc::ClientContext context;                                                               \
     SetDeadline(context, timeout);                                                             \
     v1::method##Response response;                                                             \
@@ -121,7 +126,7 @@ BONSAI_GET(ListPolicies)
 absl::Status Client::StreamFlows(
     const v1::StreamFlowsRequest& request, std::optional<Timeout> timeout,
     const std::function<void(const v1::StreamFlowsResponse&)>& receive) {
-  RETURN_IF_ERROR(CheckSocket());
+  RETURN_IF_ERROR(Connect());
   grpc::ClientContext context;
   if (timeout) SetDeadline(context, *timeout);
   auto reader = state_->stub->StreamFlows(&context, request);

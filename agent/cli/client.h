@@ -35,9 +35,10 @@ class Client {
  private:
   struct State;
   absl::Status CheckSocket() const;
+  absl::Status Connect();
 
   const std::string socket_path_;
-  const std::unique_ptr<State> state_;
+  std::unique_ptr<State> state_;  // null before the first connection
 };
 
 }  // namespace bonsai::cli

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "agent/cli/render.h"
 #include "agent/cli/units.h"
@@ -16,17 +17,41 @@ constexpr size_t kLines = 23;  // of 24: the last one is the shell's
 constexpr size_t kLabel = 15;
 constexpr size_t kMapsShown = 3;
 
+// `text` in lines of at most `width` columns, broken after a "; " where one is at hand.
+std::vector<std::string> WrapClauses(const std::string& text, size_t width) {
+  std::vector<std::string> lines;
+  std::string line;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find("; ", at), text.size());
+    const std::string clause = text.substr(at, end - at) + (end < text.size() ? ";" : "");
+    at = end + 2;
+    if (!line.empty() && line.size() + 1 + clause.size() <= width) {
+      line += " " + clause;
+      continue;
+    }
+    if (!line.empty()) lines.push_back(line);
+    std::vector<std::string> parts = Wrap(clause, width);
+    if (parts.empty()) continue;
+    line = parts.back();
+    lines.insert(lines.end(), parts.begin(), parts.end() - 1);
+  }
+  if (!line.empty()) lines.push_back(line);
+  return lines;
+}
+
 class Screen {
  public:
-  // A label and a text, wrapped beside it; `hang` more columns from the second line on.
-  void Paragraph(const std::string& label, const std::string& text, size_t hang = 0) {
-    const std::string first(hang, ' ');
-    bool begin = true;
-    // Room for the hanging indent is kept on the first line too, so that all lines fit.
-    for (const std::string& line : Wrap(Printable(text), kColumns - kLabel - hang)) {
-      lines_.push_back(fmt::format("{:<{}}{}{}", begin ? label : "", kLabel, begin ? "" : first, line));
-      begin = false;
+  // A label, then lines beside it; `lead` stands before the first one, the others are indented by
+  // its width.
+  void Lines(const std::string& label, const std::string& lead,
+             const std::vector<std::string>& lines) {
+    for (size_t i = 0; i < lines.size(); ++i) {
+      lines_.push_back(fmt::format("{:<{}}{:<{}}{}", i ? "" : label, kLabel, i ? "" : lead,
+                                   lead.size(), lines[i]));
     }
+  }
+  void Paragraph(const std::string& label, const std::string& text) {
+    Lines(label, "", WrapClauses(Printable(text), kColumns - kLabel));
   }
   void Line(std::string line) { lines_.push_back(std::move(line)); }
   size_t size() const { return lines_.size(); }
@@ -118,11 +143,13 @@ std::string OffFeatures(const v1::GetStatusResponse& status) {
 }
 
 void AddFeatures(const v1::GetStatusResponse& status, Screen& screen) {
-  const std::string on = Join(status.features_on());
-  screen.Paragraph("Features", "on:  " + (on.empty() ? "none" : on), 5);
-  if (status.features_off_size()) screen.Paragraph("", "off: " + OffFeatures(status), 0);
+  constexpr char kOn[] = "on:  ", kOff[] = "off: ", kDegraded[] = "degraded: ";
+  const std::string on = status.features_on_size() ? Join(status.features_on()) : "none";
+  screen.Lines("Features", kOn, Wrap(Printable(on), kColumns - kLabel - (sizeof(kOn) - 1)));
+  if (status.features_off_size()) screen.Lines("", kOff, {Printable(OffFeatures(status))});
   if (status.features_degraded_size()) {
-    screen.Paragraph("", "degraded: " + Join(status.features_degraded()), 5);
+    screen.Lines("", kDegraded, Wrap(Printable(Join(status.features_degraded())),
+                                     kColumns - kLabel - (sizeof(kDegraded) - 1)));
   }
 }
 
@@ -136,7 +163,7 @@ std::string DatapathText(const v1::Datapath& datapath) {
 }
 
 std::string MemoryText(const v1::Memory& memory) {
-  return fmt::format("{} of {} created, {} of kernel memory; {} saved by what is off",
+  return fmt::format("{} of {} created, {}; {} saved by what is off",
                      memory.maps_created(), memory.maps_total(), Bytes(memory.loaded_bytes()),
                      Bytes(memory.saved_bytes()));
 }
@@ -170,9 +197,12 @@ void AddProblems(const v1::GetStatusResponse& status, std::time_t now, Screen& s
   for (int i = 0; i < status.problems_size(); ++i) {
     const v1::Problem& problem = status.problems(i);
     const size_t before = screen.size();
-    screen.Paragraph(i == 0 ? "Problems" : "",
-                     fmt::format("[{}] {} (since {})", problem.code(), problem.message(),
-                                 Clock(problem.since().seconds(), now)), 2);
+    const std::string text = fmt::format("{} (since {})", problem.message(),
+                                         Clock(problem.since().seconds(), now));
+    const std::string code = fmt::format("[{}] ", problem.code());
+    auto lines = Wrap(Printable(code + text), kColumns - kLabel - 2);
+    for (size_t line = 1; line < lines.size(); ++line) lines[line].insert(0, "  ");
+    screen.Lines(i == 0 ? "Problems" : "", "", lines);
     const bool last = i + 1 == status.problems_size();
     if (screen.size() + (last ? 0 : 1) <= kLines) continue;
     // The first problem is shown in any case, however long.

@@ -49,10 +49,11 @@ std::string HostPort(const std::string& address, uint32_t port) {
   return v6 ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
 }
 
+// Names where there are some; -o json has the addresses too.
 std::string Peer(const v1::FlowPeer& peer) {
-  const std::string place = HostPort(peer.address(), peer.port());
-  const std::string& name = peer.service().empty() ? peer.pod() : peer.service();
-  return name.empty() ? place : fmt::format("{} ({})", name, place);
+  if (!peer.service().empty()) return peer.service();
+  if (peer.pod().empty()) return HostPort(peer.address(), peer.port());
+  return peer.port() ? fmt::format("{}:{}", peer.pod(), peer.port()) : peer.pod();
 }
 
 std::pair<std::string, Colour> KindWord(v1::FlowKind kind) {
@@ -74,7 +75,7 @@ std::string Details(const v1::Flow& flow) {
   }
   if (flow.rule()) text += fmt::format(" rule {}", flow.rule());
   if (!flow.policy().empty()) text += " of " + flow.policy();
-  if (!flow.device().empty()) text += " on " + flow.device();
+  if (flow.kind() != v1::FLOW_KIND_CLOSE) return text;
   return text + fmt::format(", {}, {}", Plural(flow.packets(), "packet"), Bytes(flow.bytes()));
 }
 

@@ -44,7 +44,7 @@ std::string Percent(double ratio) {
 std::string Duration(double seconds) {
   if (seconds < 0) seconds = 0;  // two clocks that differ a little
   if (seconds < 0.9995) return fmt::format("{:.0f} ms", seconds * 1000);
-  const auto whole = static_cast<uint64_t>(seconds);
+  const auto whole = static_cast<uint64_t>(seconds + 0.0005);
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
   if (whole < 86400) return fmt::format("{}h{:02}m", whole / 3600, whole / 60 % 60);

@@ -28,7 +28,7 @@ class HttpServer {
   // cannot be read; both name it. `publisher` must outlive the server.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const HttpOptions& options,
                                                            const Publisher& publisher);
-  ~HttpServer();  // answers what is under way, then closes the port
+  ~HttpServer();  // answers what is under way, then closes the port; takes up to two seconds
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 

@@ -4,6 +4,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <chrono>
+#include <deque>
 #include <map>
 #include <sstream>
 #include <utility>
