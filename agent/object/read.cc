@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <elf.h>
 
-#include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 #include "agent/base/status.h"
 #include "agent/object/builder.h"
@@ -12,6 +10,8 @@
 
 namespace bonsai::object {
 namespace {
+
+constexpr std::streamoff kMaxFileBytes = 256 << 20;
 
 std::string ShortName(const std::string& path) {
   std::string name = std::filesystem::path(path).filename().string();
@@ -66,11 +66,22 @@ absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, const std::vector<
 }
 
 absl::StatusOr<ObjectSpec> Read(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return base::InvalidArgument("reading object {}: it is a directory", path);
+  }
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) return base::InvalidArgument("reading object {}: cannot open the file", path);
-  const std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(file),
-                                   std::istreambuf_iterator<char>()};
-  if (file.bad()) return base::InvalidArgument("reading object {}: cannot read the file", path);
+  const std::streamoff size = file.tellg();
+  if (size < 0 || size > kMaxFileBytes) {
+    return base::InvalidArgument("reading object {}: not a file of at most {} bytes", path,
+                                 kMaxFileBytes);
+  }
+  std::vector<uint8_t> bytes(static_cast<size_t>(size));
+  file.seekg(0);
+  if (!file.read(reinterpret_cast<char*>(bytes.data()), size)) {
+    return base::InvalidArgument("reading object {}: cannot read the file", path);
+  }
   return ReadBytes(path, bytes);
 }
 

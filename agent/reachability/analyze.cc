@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fixpoint over programs: entries first, then whatever live tail calls may jump to.
+#include <algorithm>
+#include <set>
+
+#include "agent/base/status.h"
+#include "agent/reachability/collect.h"
+
+namespace bonsai::reachability {
+namespace {
+
+using object::ObjectSpec;
+using object::Ref;
+using object::RefKind;
+
+absl::Status CheckRef(const ObjectSpec& object, const object::Function& function, const Ref& ref) {
+  size_t limit = 0;
+  switch (ref.kind) {
+    case RefKind::kMap: case RefKind::kArena: limit = object.maps.size(); break;
+    case RefKind::kData: limit = object.data_sections.size(); break;
+    case RefKind::kCall: case RefKind::kFunctionAddress: limit = object.functions.size(); break;
+    default: return absl::OkStatus();
+  }
+  if (ref.index < limit && ref.slot < function.insns.size()) return absl::OkStatus();
+  return base::InvalidArgument("analysing object {}: function {}, slot {}: refers to nothing",
+                               object.name, function.name, ref.slot);
+}
+
+// What the engine takes for granted.
+absl::Status Check(const ObjectSpec& object, const constants::ConstantSet& constants) {
+  for (const object::Function& function : object.functions) {
+    for (const Ref& ref : function.refs) RETURN_IF_ERROR(CheckRef(object, function, ref));
+  }
+  for (const object::Program& program : object.programs) {
+    if (program.function >= object.functions.size()) {
+      return base::InvalidArgument("analysing object {}: program {} has no function", object.name,
+                                   program.name);
+    }
+  }
+  for (uint32_t i = 0; i < object.data_sections.size(); ++i) {
+    const object::DataSection& section = object.data_sections[i];
+    const auto given = constants.sections.find(i);
+    if (section.read_only && (given == constants.sections.end() ||
+                              given->second.size() != section.bytes.size())) {
+      return base::InvalidArgument("analysing object {}: section {}: {} bytes of constants expected",
+                                   object.name, section.name, section.bytes.size());
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<uint32_t>> Entries(const ObjectSpec& object,
+                                              const std::vector<std::string>& names) {
+  std::vector<uint32_t> entries;
+  for (const std::string& name : names) {
+    const object::Program* program = object.FindProgram(name);
+    if (program == nullptr) {
+      return base::InvalidArgument("analysing object {}: no program {}", object.name, name);
+    }
+    entries.push_back(static_cast<uint32_t>(program - object.programs.data()));
+  }
+  for (uint32_t i = 0; names.empty() && i < object.programs.size(); ++i) {
+    if (!object.programs[i].tail) entries.push_back(i);
+  }
+  return entries;
+}
+
+// Programs that a tail call from these contexts may jump to.
+std::set<uint32_t> Targets(const ObjectSpec& object, const Engine& engine,
+                           const std::vector<uint32_t>& contexts) {
+  std::set<uint32_t> targets;
+  for (uint32_t id : contexts) {
+    for (const TailUse& use : engine.context(id).tail_uses) {
+      for (uint32_t i = 0; i < object.programs.size(); ++i) {
+        const object::Program& program = object.programs[i];
+        const object::Map* map = program.tail ? object.FindMap(program.tail->map) : nullptr;
+        // SOUND: a tag that names a map of another object: any tail call may be it.
+        if (program.tail && map == nullptr) targets.insert(i);
+        if (map != nullptr && MayJumpTo(use, static_cast<uint32_t>(map - object.maps.data()),
+                                        program.tail->slot)) {
+          targets.insert(i);
+        }
+      }
+      for (uint32_t m = 0; m < object.maps.size(); ++m) {
+        for (const auto& [slot, name] : object.maps[m].initial_programs) {
+          const object::Program* program = object.FindProgram(name);
+          if (program != nullptr && MayJumpTo(use, m, slot)) {
+            targets.insert(static_cast<uint32_t>(program - object.programs.data()));
+          }
+        }
+      }
+    }
+  }
+  return targets;
+}
+
+// Live programs with the contexts they reach. Contexts are shared between programs and may grow
+// while later ones run, so that passes repeat until one changes nothing.
+std::map<uint32_t, std::vector<uint32_t>> RunPrograms(Engine& engine, const ObjectSpec& object,
+                                                      const std::vector<uint32_t>& entries) {
+  std::map<uint32_t, std::vector<uint32_t>> live;
+  std::set<uint32_t> wanted(entries.begin(), entries.end());
+  size_t programs = 0;
+  uint64_t steps = 0;
+  do {
+    programs = wanted.size();
+    steps = engine.blocks_run();
+    for (uint32_t program : std::set<uint32_t>(wanted)) {
+      live[program] = ReachFrom(engine, object, program);
+      wanted.merge(Targets(object, engine, live[program]));
+    }
+  } while (programs != wanted.size() || steps != engine.blocks_run());
+  return live;
+}
+
+// Maps that a live map of maps holds from the start.
+void AddInitialMaps(const ObjectSpec& object, std::vector<bool>& maps) {
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t i = 0; i < object.maps.size(); ++i) {
+      if (!maps[i]) continue;
+      for (const auto& [slot, name] : object.maps[i].initial_maps) {
+        const object::Map* inner = object.FindMap(name);
+        const auto index = static_cast<size_t>(inner - object.maps.data());
+        if (inner == nullptr || maps[index]) continue;
+        maps[index] = changed = true;
+      }
+    }
+  }
+}
+
+Liveness Empty(const ObjectSpec& object) {
+  Liveness liveness;
+  liveness.programs.resize(object.programs.size());
+  liveness.functions.resize(object.functions.size());
+  for (size_t i = 0; i < object.functions.size(); ++i) {
+    liveness.functions[i].live_slots.resize(object.functions[i].insns.size());
+  }
+  liveness.maps.resize(object.maps.size());
+  liveness.data_sections.resize(object.data_sections.size());
+  liveness.map_reasons.resize(object.maps.size());
+  liveness.program_reasons.resize(object.programs.size());
+  return liveness;
+}
+
+}  // namespace
+
+absl::StatusOr<Liveness> Analyze(const ObjectSpec& object, const constants::ConstantSet& constants,
+                                 const std::vector<std::string>& entries) {
+  RETURN_IF_ERROR(Check(object, constants));
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> first, Entries(object, entries));
+  Engine engine(object, constants);
+  const auto live = RunPrograms(engine, object, first);
+  RETURN_IF_ERROR(engine.status());
+  Liveness liveness = Empty(object);
+  std::set<uint32_t> contexts;
+  for (const auto& [program, reached] : live) {
+    CollectProgram(engine, object, program, reached, liveness);
+    contexts.insert(reached.begin(), reached.end());
+  }
+  AddInitialMaps(object, liveness.maps);
+  for (size_t i = 0; i < object.functions.size(); ++i) {
+    const std::vector<bool>& slots = liveness.functions[i].live_slots;
+    liveness.total_insns += static_cast<uint32_t>(slots.size());
+    liveness.live_insns += static_cast<uint32_t>(std::count(slots.begin(), slots.end(), true));
+  }
+  liveness.branches = DecidedBranches(engine, object, {contexts.begin(), contexts.end()});
+  Explain(engine, object, constants, liveness);
+  return liveness;
+}
+
+}  // namespace bonsai::reachability
