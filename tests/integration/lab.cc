@@ -107,6 +107,7 @@ attach::Target Lab::Device(const std::string& name, attach::Hook hook) const {
 }
 
 std::string ObjectPath(const std::string& name) {
+  if (name.find('/') != std::string::npos) return name;
   return fmt::format("{}/{}.bpf.o", BONSAI_TEST_BPF_DIR, name);
 }
 

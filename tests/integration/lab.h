@@ -48,10 +48,10 @@ class Lab {
   attach::Target Device(const std::string& name, attach::Hook hook) const;
 };
 
-std::string ObjectPath(const std::string& name);  // of bpf/<name>.bpf.c, compiled
+std::string ObjectPath(const std::string& name);  // of bpf/<name>.bpf.c, compiled; or a path
 
 struct ObjectChoice {
-  std::string file;                // bpf/<file>.bpf.c
+  std::string file;                // bpf/<file>.bpf.c, or the path of an object
   std::string name = "from_pod";   // what the object is called in the plan
   std::map<std::string, int64_t> constants;
   std::set<std::string> dead_maps;
