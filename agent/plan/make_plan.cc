@@ -49,7 +49,8 @@ std::string FirstDecision(const AnalyzedObject& object, uint32_t program) {
   for (const std::string& name : first->constants) {
     text += (text.empty() ? "" : ", ") + name + " = " + ValueOf(object.constants, name);
   }
-  if (!first->file.empty()) text += fmt::format(" at {}:{}", first->file, first->line);
+  std::string file = first->file.substr(first->file.rfind('/') + 1);
+  if (!file.empty()) text += fmt::format(" at {}:{} `{}`", file, first->line, first->text);
   return text;
 }
 

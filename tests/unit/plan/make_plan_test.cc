@@ -126,8 +126,8 @@ TEST(Make, LeavesOutAnObjectThatDoesNothing) {
   xdp.spec.data_sections = {config};
   xdp.liveness.data_sections = {true};
   xdp.liveness.branches.push_back({.function = 0, .slot = 0, .taken = true,
-                                   .constants = {"enable_prefilter"}, .file = "xdp.bpf.c",
-                                   .line = 3});
+                                   .constants = {"enable_prefilter"}, .file = "./datapath/xdp.bpf.c",
+                                   .line = 3, .text = "if (!enable_prefilter)"});
   Sample pod = Dropper("from_pod");
   pod.spec.data_sections = {config};
   pod.liveness.data_sections = {true};
@@ -136,7 +136,7 @@ TEST(Make, LeavesOutAnObjectThatDoesNothing) {
   EXPECT_TRUE(plan->objects[0].needed);
   EXPECT_FALSE(plan->objects[1].needed);
   EXPECT_THAT(plan->objects[1].reason, HasSubstr("enable_prefilter = "));
-  EXPECT_THAT(plan->objects[1].reason, HasSubstr("at xdp.bpf.c:3"));
+  EXPECT_THAT(plan->objects[1].reason, HasSubstr("at xdp.bpf.c:3 `if (!enable_prefilter)`"));
   EXPECT_EQ(plan->objects[1].live_insns, 0u);
   EXPECT_FALSE(plan->FindProgram("xdp", "xdp")->load);
   EXPECT_FALSE(plan->FindMap("xdp.rodata.config")->create);
