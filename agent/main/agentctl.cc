@@ -1,2 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-int main() { return 0; }
+#include "agent/cli/run.h"
+
+int main(int argc, char** argv) { return bonsai::cli::Run(argc, argv); }

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agentctl binary against a real server: output, messages and exit codes.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "agent/report/flow_decode.h"
+#include "agent/report/grpc_server.h"
+#include "tests/unit/report/sample.h"
+
+namespace bonsai::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+struct Outcome {
+  int code = -1;  // exit code; negative: the signal that ended it
+  std::string out, err;
+};
+
+std::string ReadAll(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+class AgentctlTest : public ::testing::Test {
+ protected:
+  AgentctlTest() {
+    ::setenv("TZ", "UTC", 1);
+    ::unsetenv("BONSAI_SOCKET");
+  }
+
+  std::string socket() const { return directory_.path() + "/agent.sock"; }
+
+  void Serve(report::Snapshot snapshot) {
+    publisher_.Publish(std::move(snapshot));
+    auto server = report::GrpcServer::Start({.socket_path = socket()}, publisher_, hub_);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+
+  pid_t Spawn(std::vector<std::string> words) const {
+    const std::string binary = std::string(BONSAI_BIN_DIR) + "/agentctl";
+    words.insert(words.begin(), "agentctl");
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    const int flags = O_WRONLY | O_CREAT | O_TRUNC;
+    ::posix_spawn_file_actions_addopen(&actions, 1, out_path().c_str(), flags, 0600);
+    ::posix_spawn_file_actions_addopen(&actions, 2, err_path().c_str(), flags, 0600);
+    pid_t pid = -1;
+    EXPECT_EQ(::posix_spawn(&pid, binary.c_str(), &actions, nullptr, argv.data(), environ), 0);
+    ::posix_spawn_file_actions_destroy(&actions);
+    return pid;
+  }
+  Outcome Collect(pid_t pid) const {
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    return {code, ReadAll(out_path()), ReadAll(err_path())};
+  }
+  Outcome Run(std::vector<std::string> words) const {
+    words.insert(words.end(), {"--socket", socket()});
+    return Collect(Spawn(std::move(words)));
+  }
+  std::string out_path() const { return directory_.path() + "/out"; }
+  std::string err_path() const { return directory_.path() + "/err"; }
+
+  testing::TemporaryDirectory directory_;
+  report::Publisher publisher_;
+  report::FlowHub hub_;
+  std::unique_ptr<report::GrpcServer> server_;
+};
+
+TEST_F(AgentctlTest, EveryListInEveryForm) {
+  Serve(testing::SampleSnapshot());
+  for (const char* command : {"status", "features", "maps", "programs", "constants", "config",
+                              "endpoints", "services", "policies", "version"}) {
+    const Outcome table = Run({command});
+    EXPECT_EQ(table.code, 0) << command << ": " << table.err;
+    EXPECT_EQ(table.err, "") << command;
+    EXPECT_GT(table.out.size(), 20u) << command;
+    const Outcome json = Run({command, "-o", "json"});
+    EXPECT_EQ(json.code, 0) << command << ": " << json.err;
+    EXPECT_TRUE(nlohmann::json::accept(json.out)) << command << ": " << json.out;
+    const Outcome yaml = Run({"-o", "yaml", command});
+    EXPECT_EQ(yaml.code, 0) << command << ": " << yaml.err;
+    EXPECT_THAT(yaml.out, ::testing::ContainsRegex("^[a-z_]+:")) << command;
+  }
+}
+
+TEST_F(AgentctlTest, ExitCodeOfStatusIsTheHealth) {
+  report::Snapshot snapshot = testing::SampleSnapshot();
+  Serve(snapshot);
+  EXPECT_EQ(Run({"status"}).code, 0);
+  snapshot.health = report::Health::kDegraded;
+  publisher_.Publish(snapshot);
+  EXPECT_EQ(Run({"status"}).code, 3);
+  EXPECT_EQ(Run({"maps"}).code, 0);
+  snapshot.health = report::Health::kStarting;
+  publisher_.Publish(snapshot);
+  EXPECT_EQ(Run({"status", "-o", "json"}).code, 3);
+  snapshot.health = report::Health::kUnhealthy;
+  publisher_.Publish(snapshot);
+  EXPECT_EQ(Run({"status"}).code, 1);
+}
+
+TEST_F(AgentctlTest, SaysWhatToDoWhenNobodyServes) {
+  const Outcome outcome = Run({"status"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, StartsWith("agentctl: reaching the agent at " + socket()));
+  EXPECT_THAT(outcome.err, HasSubstr("is bonsai-agent running?"));
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1);
+}
+
+TEST_F(AgentctlTest, TakesTheSocketFromTheEnvironment) {
+  Serve(testing::SampleSnapshot());
+  ::setenv("BONSAI_SOCKET", socket().c_str(), 1);
+  const Outcome outcome = Collect(Spawn({"version"}));
+  ::unsetenv("BONSAI_SOCKET");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "agentctl 0.1.0\nagent 0.1.0 on node-a, kernel 6.18.44\n");
+}
+
+TEST_F(AgentctlTest, UsageErrorsAreOneLineAndTwo) {
+  const std::vector<std::vector<std::string>> cases = {
+      {}, {"nonsense"}, {"status", "-o", "xml"}, {"status", "--timeout", "0"},
+      {"status", "--timeout", "soon"}, {"flows", "--last", "-1"}, {"flows", "--watch"},
+      {"completion", "fish"}, {"status", "--socket", std::string(200, 'x')}};
+  for (const auto& words : cases) {
+    const Outcome outcome = Collect(Spawn(words));
+    EXPECT_EQ(outcome.code, 2) << ::testing::PrintToString(words) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  }
+}
+
+TEST_F(AgentctlTest, HelpGoesToStdoutAndNamesTheExitCodes) {
+  const Outcome outcome = Collect(Spawn({"--help"}));
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.out, HasSubstr("3 degraded"));
+  EXPECT_EQ(outcome.err, "");
+}
+
+TEST_F(AgentctlTest, FlowsShowsKeptOnesAndEnds) {
+  Serve(testing::SampleSnapshot());
+  report::FlowDecoder decoder(publisher_);
+  const flow_event event = testing::SampleEvent();
+  for (int i = 0; i < 3; ++i) hub_.Push(*decoder.Decode(&event, sizeof(event)));
+  const Outcome two = Run({"flows", "--last", "2", "-o", "json"});
+  EXPECT_EQ(two.code, 0) << two.err;
+  std::istringstream lines(two.out);
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    EXPECT_EQ(nlohmann::json::parse(line)["policy"], "default/client");
+  }
+  EXPECT_EQ(count, 2);
+  EXPECT_EQ(Run({"flows", "--pod", "nobody"}).out, "");
+  const Outcome bad = Run({"flows", "--ip", "10.0.0.300"});
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_THAT(bad.err, HasSubstr("10.0.0.300"));
+}
+
+TEST_F(AgentctlTest, FlowsFollowsUntilTheLimitOrTheTimeout) {
+  Serve(testing::SampleSnapshot());
+  report::FlowDecoder decoder(publisher_);
+  const flow_event event = testing::SampleEvent();
+  std::jthread writer([&](std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      hub_.Push(*decoder.Decode(&event, sizeof(event)));
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  });
+  const Outcome limited = Run({"flows", "--follow", "--drops", "--limit", "5", "--last", "0"});
+  EXPECT_EQ(limited.code, 0) << limited.err;
+  EXPECT_EQ(std::count(limited.out.begin(), limited.out.end(), '\n'), 5);
+  EXPECT_THAT(limited.out, HasSubstr("policy-denied"));
+  EXPECT_EQ(Run({"flows", "-f", "--timeout", "0.5"}).code, 0);
+}
+
+TEST_F(AgentctlTest, WatchRepeatsUntilInterrupted) {
+  Serve(testing::SampleSnapshot());
+  const pid_t pid = Spawn({"--watch=0.05", "status", "--socket", socket()});
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto rounds = [&] {
+    const std::string text = ReadAll(out_path());
+    int count = 0;
+    for (size_t at = 0; (at = text.find("Bonsai 0.1.0", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  while (rounds() < 3 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_GE(rounds(), 3);
+  ::kill(pid, SIGINT);
+  EXPECT_EQ(Collect(pid).code, -SIGINT);
+}
+
+TEST_F(AgentctlTest, CompletionIsReadByBash) {
+  const Outcome script = Collect(Spawn({"completion", "bash"}));
+  EXPECT_EQ(script.code, 0) << script.err;
+  const std::string file = directory_.path() + "/completion";
+  std::ofstream(file) << script.out
+                      << "COMP_WORDS=(agentctl flows --dr) COMP_CWORD=2; _agentctl\n"
+                      << "echo \"[${COMPREPLY[*]}]\"\n"
+                      << "COMP_WORDS=(agentctl fea) COMP_CWORD=1; _agentctl\n"
+                      << "echo \"[${COMPREPLY[*]}]\"\n";
+  FILE* pipe = ::popen(("bash " + file + " 2>&1").c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  char buffer[256] = {};
+  const size_t size = std::fread(buffer, 1, sizeof(buffer), pipe);
+  EXPECT_EQ(::pclose(pipe), 0);
+  EXPECT_EQ(std::string(buffer, size), "[--drops]\n[features]\n");
+}
+
+TEST_F(AgentctlTest, AnalyzeShowsWhatConstantsLeaveAlive) {
+  const std::string object = std::string(BONSAI_BPF_DIR) + "/from_pod.bpf.o";
+  const Outcome all = Collect(Spawn({"analyze", object, "-o", "json"}));
+  ASSERT_EQ(all.code, 0) << all.err;
+  const Outcome none =
+      Collect(Spawn({"analyze", object, "-o", "json", "--set", "enable-conntrack=false", "--set",
+                     "enable_datapath_metrics=0"}));
+  ASSERT_EQ(none.code, 0) << none.err;
+  const auto live = [](const Outcome& outcome, const std::string& map) {
+    const auto analysis = nlohmann::json::parse(outcome.out);
+    for (const auto& row : analysis["maps"]) {
+      if (row["name"] == map) return row["live"].get<bool>();
+    }
+    ADD_FAILURE() << "no map " << map;
+    return false;
+  };
+  EXPECT_TRUE(live(all, "ct4"));
+  EXPECT_FALSE(live(none, "ct4"));
+  const Outcome table = Collect(Spawn({"analyze", object, "--set", "enable-conntrack=false"}));
+  EXPECT_THAT(table.out, ::testing::ContainsRegex("ct4 +dead +conntrack +.*enable_conntrack"));
+}
+
+TEST_F(AgentctlTest, AnalyzeRefusesBadInputInOneLine) {
+  const std::string object = std::string(BONSAI_BPF_DIR) + "/from_pod.bpf.o";
+  const std::string truncated = directory_.path() + "/truncated.bpf.o";
+  std::filesystem::copy_file(object, truncated);
+  std::filesystem::resize_file(truncated, std::filesystem::file_size(object) / 2);
+  const std::vector<std::vector<std::string>> cases = {
+      {"analyze", "/nonexistent.bpf.o"}, {"analyze", "/etc/passwd"}, {"analyze", truncated},
+      {"analyze", object, "--set", "enable_ipv4"}, {"analyze", object, "--set", "enable_ipv4=maybe"},
+      {"analyze", object, "--set", "no_such_constant=1"}};
+  for (const auto& words : cases) {
+    const Outcome outcome = Collect(Spawn(words));
+    EXPECT_EQ(outcome.code, 2) << ::testing::PrintToString(words) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  }
+}
+
+}  // namespace
+}  // namespace bonsai::cli
