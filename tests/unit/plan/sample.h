@@ -96,7 +96,8 @@ struct Sample {
   }
 };
 
-inline object::Map Hash(const std::string& name, uint32_t entries, const std::string& sized_by = "") {
+inline object::Map Hash(const std::string& name, uint32_t entries,
+                        const std::string& sized_by = "") {
   object::Map map;
   map.name = name;
   map.type = BPF_MAP_TYPE_HASH;
