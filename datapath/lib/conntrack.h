@@ -9,6 +9,7 @@
  *   ct_find()		entry that a packet continues, or NULL: the packet is the first of its flow
  *   ct_is_stale()	policy has changed since the verdict was taken
  *   ct_follow()	account a packet to its entry: state, expiry, twin, close event
+ *   ct_count()		the packet and byte counters alone
  *   ct_epoch()		policy epoch in force, 0 while policy is off
  *
  * `v6` is a literal at every call, so that each program holds the code of its families only.
@@ -165,11 +166,12 @@ static __always_inline __u32 ct_epoch(void)
 	return epoch ? *epoch : 0;
 }
 
+/* Epoch 0 stands for "never checked": entries made while policy was off carry it. */
 static __always_inline bool ct_is_stale(const struct ct_entry *entry)
 {
 	if (!enable_policy)
 		return false;
-	if (entry->epoch != ct_epoch())
+	if (!entry->epoch || entry->epoch != ct_epoch())
 		return true;
 	/* Whoever leaves audit mode wants what it let pass to be denied. */
 	return !policy_audit_mode && entry->flags & CT_AUDITED;
@@ -297,6 +299,15 @@ static __always_inline void ct_refresh(struct ct_entry *entry, const union ct_ke
 	}
 }
 
+static __always_inline void ct_count(struct ct_entry *entry, const struct packet *pkt,
+				     const int dir)
+{
+	if (enable_flow_events) {
+		__sync_fetch_and_add(&entry->packets[dir], 1);
+		__sync_fetch_and_add(&entry->bytes[dir], pkt->len);
+	}
+}
+
 static __always_inline void ct_follow(struct ct_entry *entry, const union ct_key *key,
 				      const struct packet *pkt, struct verdict *v, const int dir,
 				      __u64 now, const bool v6)
@@ -304,10 +315,7 @@ static __always_inline void ct_follow(struct ct_entry *entry, const union ct_key
 	__u32 add = ct_flags_of(pkt, entry->flags, dir);
 	__u64 expires = now + ct_lifetime(entry->flags | add, pkt->protocol);
 
-	if (enable_flow_events) {
-		__sync_fetch_and_add(&entry->packets[dir], 1);
-		__sync_fetch_and_add(&entry->bytes[dir], pkt->len);
-	}
+	ct_count(entry, pkt, dir);
 	v->rule = entry->rule;
 	v->peer_identity = entry->peer_identity;
 	if (enable_policy && policy_audit_mode && entry->flags & CT_AUDITED)

@@ -199,6 +199,7 @@ static __always_inline void lb_create(const union ct_key *front, struct ct_entry
 	}
 	entry->flags ^= CT_NAT;
 	lb_entry_nat(entry, &v->nat_addr, v->nat_port);
+	ct_count(entry, pkt, POLICY_EGRESS); /* in the front entry alone: totals add up both */
 	ret = ct_update(front, entry, BPF_NOEXIST, v6);
 	if (ret == -EEXIST) {
 		if (lb_adopt(front, &back, pkt, v, now, v6))

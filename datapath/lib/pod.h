@@ -88,10 +88,6 @@ static __always_inline void pod_entry_init(struct ct_entry *entry, const struct 
 		.peer_identity = v->peer_identity,
 		.flags = flags,
 	};
-	if (enable_flow_events) {
-		entry->packets[dir] = 1;
-		entry->bytes[dir] = pkt->len;
-	}
 }
 
 /* Without policy and translation a flow does without its entry if need be. */
@@ -131,6 +127,7 @@ static __always_inline void pod_create_entry(struct __sk_buff *skb, const struct
 			nat_write(skb, pkt, v, dir, v6);
 		return;
 	}
+	ct_count(&entry, pkt, dir);
 	pod_create_plain(&key, &entry, pkt, v, now, v6);
 }
 
