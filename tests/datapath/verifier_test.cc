@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every combination of toggles that may stand together goes through the verifier, all programs and
+// all maps present: what the agent prunes may then be anything.
+#include "tests/datapath/fixture.h"
+
+namespace bonsai::testing {
+namespace {
+
+struct Toggle {
+  const char* name;
+  const char* requires_;  // nullptr: nothing
+};
+
+constexpr Toggle kToggles[] = {{"enable_ipv4", nullptr},
+                               {"enable_ipv6", nullptr},
+                               {"enable_prefilter", nullptr},
+                               {"enable_conntrack", nullptr},
+                               {"enable_policy", "enable_conntrack"},
+                               {"enable_load_balancer", "enable_conntrack"},
+                               {"enable_flow_events", nullptr},
+                               {"enable_datapath_metrics", nullptr}};
+
+bool MayStand(const Constants& constants) {
+  for (const Toggle& toggle : kToggles) {
+    if (constants.at(toggle.name) && toggle.requires_ && !constants.at(toggle.requires_))
+      return false;
+  }
+  return true;
+}
+
+// Toggles by the bits of `mask`; sub-settings alternate so that both of their values are met.
+Constants FromMask(unsigned mask) {
+  Constants constants;
+  for (unsigned bit = 0; bit < std::size(kToggles); ++bit)
+    constants[kToggles[bit].name] = mask >> bit & 1;
+  constants["flow_aggregation"] = mask >> 3 & 1;
+  constants["policy_default_deny"] = constants["enable_policy"] && (mask & 1);
+  constants["policy_audit_mode"] = constants["enable_policy"] && (mask >> 6 & 1);
+  return constants;
+}
+
+class Verifier : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Verifier, AcceptsEveryCombinationOfToggles) {
+  if (geteuid() != 0) GTEST_SKIP() << "SKIPPED: loading BPF programs needs root";
+  unsigned loaded = 0;
+  for (unsigned mask = 0; mask < 1u << std::size(kToggles); ++mask) {
+    const Constants constants = FromMask(mask);
+    if (!MayStand(constants)) continue;
+    const Datapath datapath({.objects = {GetParam()}, .constants = constants});
+    ASSERT_EQ(datapath.error(), "") << "toggles " << mask;
+    ++loaded;
+  }
+  EXPECT_EQ(loaded, 160u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Object, Verifier,
+                         ::testing::Values("xdp", "from_pod", "to_pod", "from_netdev"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace bonsai::testing
