@@ -29,8 +29,7 @@ struct TypeName {
 // nullopt: a kind that means nothing here.
 std::optional<Kind> FindKind(const TypeName& type, const Field& object) {
   const size_t slash = type.api_version.find('/');
-  const std::string group =
-      slash == std::string::npos ? "" : type.api_version.substr(0, slash);
+  const std::string group = slash == std::string::npos ? "" : type.api_version.substr(0, slash);
   for (const KindSpec& spec : kKinds) {
     if (type.kind != KindName(spec.kind) || group != spec.group) continue;
     const std::string wanted = group.empty() ? "v1" : group + "/v1";
@@ -45,9 +44,10 @@ std::optional<Kind> FindKind(const TypeName& type, const Field& object) {
 
 std::string CheckedName(const Field& field) {
   const std::string name = field.RequiredString();
-  const bool good = name.size() <= 253 && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
-  });
+  const bool good =
+      name.size() <= 253 && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+      });
   if (!good) field.Fail(fmt::format("\"{}\": only a-z, 0-9, '-' and '.', at most 253", name));
   return name;
 }
@@ -63,11 +63,16 @@ ObjectKey DecodeKey(Kind kind, const Field& object) {
 
 Object DecodeObject(const ObjectKey& key, const Field& object) {
   switch (key.kind) {
-    case Kind::kNamespace: return DecodeNamespace(key, object);
-    case Kind::kPod: return DecodePod(key, object);
-    case Kind::kService: return DecodeService(object);
-    case Kind::kEndpointSlice: return DecodeEndpointSlice(object);
-    case Kind::kNetworkPolicy: return DecodeNetworkPolicy(key, object);
+    case Kind::kNamespace:
+      return DecodeNamespace(key, object);
+    case Kind::kPod:
+      return DecodePod(key, object);
+    case Kind::kService:
+      return DecodeService(object);
+    case Kind::kEndpointSlice:
+      return DecodeEndpointSlice(object);
+    case Kind::kNetworkPolicy:
+      return DecodeNetworkPolicy(key, object);
   }
   return std::monostate();
 }
@@ -109,7 +114,8 @@ class Decoder {
   void DecodeTop(const Field& object, size_t document) {
     const std::string name = fmt::format("document {}", document);
     Guard(name, [&] {
-      const TypeName type = {object["apiVersion"].RequiredString(), object["kind"].RequiredString()};
+      const TypeName type = {object["apiVersion"].RequiredString(),
+                             object["kind"].RequiredString()};
       const bool list = type.kind.ends_with("List") && object["items"].present();
       if (!list) return DecodeOne(object, type);
       // Items of a typed list (PodList) need not repeat the type.

@@ -20,7 +20,7 @@ struct DecodeProblem {
 struct Decoded {
   Objects objects;
   std::map<ObjectKey, uint32_t> lines;  // where each of the objects begins
-  uint64_t ignored = 0;  // objects of kinds that mean nothing here
+  uint64_t ignored = 0;                 // objects of kinds that mean nothing here
   std::vector<DecodeProblem> problems;  // one an object; not empty: use none of the objects
 };
 

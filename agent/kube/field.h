@@ -29,17 +29,17 @@ class Field {
   bool present() const { return node_.IsDefined() && !node_.IsNull(); }
   uint32_t line() const { return mark_.line < 0 ? 0 : static_cast<uint32_t>(mark_.line) + 1; }
 
-  std::vector<Field> Items() const;                     // absent: none
-  std::map<std::string, std::string> StringMap() const; // absent: none
+  std::vector<Field> Items() const;                      // absent: none
+  std::map<std::string, std::string> StringMap() const;  // absent: none
 
-  std::string String() const;                           // absent: ""
-  std::string RequiredString() const;                   // not empty
+  std::string String() const;          // absent: ""
+  std::string RequiredString() const;  // not empty
   bool Bool(bool absent) const;
-  uint16_t Port() const;                                // 1..65535
-  uint8_t Protocol() const;                             // IPPROTO_*; absent: TCP
-  bool IsNumber() const;                                // a scalar of digits only
+  uint16_t Port() const;     // 1..65535
+  uint8_t Protocol() const;  // IPPROTO_*; absent: TCP
+  bool IsNumber() const;     // a scalar of digits only
   tables::Address Address() const;
-  tables::Cidr Cidr() const;                            // with a prefix length
+  tables::Cidr Cidr() const;  // with a prefix length
 
   // Refuses members with other names: in a policy a misspelt field must not widen what it allows.
   void AllowOnly(std::initializer_list<const char*> names) const;

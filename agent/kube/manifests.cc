@@ -16,8 +16,8 @@ struct ManifestStore::Entry {
   Decoded decoded;      // what the content says; its objects move to in_force when they are taken
   std::vector<ManifestProblem> conflicts;  // objects that another file has
   std::optional<Objects> in_force;
-  bool current = false;   // in_force is what is on disk
-  bool refused = false;   // while resolving: the version on disk is not to be used
+  bool current = false;  // in_force is what is on disk
+  bool refused = false;  // while resolving: the version on disk is not to be used
 
   bool readable() const { return content.status.ok() && decoded.problems.empty(); }
   // A new version that may come into force.
@@ -102,8 +102,9 @@ bool ManifestStore::ClaimAll() {
       for (const auto& [key, object] : *entry->chosen()) {
         const auto owner = owners.find(key);
         if (owner == owners.end() || !candidates) continue;
-        entry->conflicts.push_back({name, entry->decoded.lines.at(key), ToString(key),
-                                    "it is in " + owner->second + " already; remove one of the two"});
+        entry->conflicts.push_back(
+            {name, entry->decoded.lines.at(key), ToString(key),
+             "it is in " + owner->second + " already; remove one of the two"});
       }
       if (!entry->conflicts.empty() && candidates) {
         entry->refused = true;

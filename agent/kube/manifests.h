@@ -20,9 +20,9 @@
 namespace bonsai::kube {
 
 struct ManifestProblem {
-  std::string file;      // name within the directory
-  uint32_t line = 0;     // from 1; 0: the file as a whole
-  std::string object;    // "Service demo/echo", "document 2" or ""
+  std::string file;    // name within the directory
+  uint32_t line = 0;   // from 1; 0: the file as a whole
+  std::string object;  // "Service demo/echo", "document 2" or ""
   std::string message;
   bool operator==(const ManifestProblem&) const = default;
 };

@@ -35,8 +35,8 @@ tables::Service AssembleService(const ObjectKey& key, const ServiceObject& objec
   service.addresses = object.addresses;
   const auto [begin, end] = slices.equal_range({key.namespace_name, key.name});
   for (const ServiceObject::Port& object_port : object.ports) {
-    tables::ServicePort port{.name = object_port.name, .protocol = object_port.protocol,
-                             .port = object_port.port};
+    tables::ServicePort port{
+        .name = object_port.name, .protocol = object_port.protocol, .port = object_port.port};
     for (auto slice = begin; slice != end; ++slice) AddBackends(*slice->second, port);
     service.ports.push_back(std::move(port));
   }
@@ -47,11 +47,16 @@ tables::Service AssembleService(const ObjectKey& key, const ServiceObject& objec
 
 const char* KindName(Kind kind) {
   switch (kind) {
-    case Kind::kNamespace: return "Namespace";
-    case Kind::kPod: return "Pod";
-    case Kind::kService: return "Service";
-    case Kind::kEndpointSlice: return "EndpointSlice";
-    case Kind::kNetworkPolicy: return "NetworkPolicy";
+    case Kind::kNamespace:
+      return "Namespace";
+    case Kind::kPod:
+      return "Pod";
+    case Kind::kService:
+      return "Service";
+    case Kind::kEndpointSlice:
+      return "EndpointSlice";
+    case Kind::kNetworkPolicy:
+      return "NetworkPolicy";
   }
   return "object";
 }

@@ -38,7 +38,7 @@ struct ServiceObject {
 };
 
 struct EndpointSliceObject {
-  std::string service;  // name in the same namespace; "" none
+  std::string service;                     // name in the same namespace; "" none
   std::vector<tables::Address> addresses;  // of the ready endpoints
   std::vector<ServiceObject::Port> ports;  // matched to the service's by name and protocol
 };

@@ -48,8 +48,8 @@ absl::StatusOr<std::vector<Key>> Select(const kernel::BpfMap& map, Predicate wan
 
 enum class Fate { kDeleted, kRevived, kGone };
 
-// Deletes `key` if its entry is still expired. The kernel cannot compare and delete in one step; the
-// second look keeps the window to the time between two system calls.
+// Deletes `key` if its entry is still expired. The kernel cannot compare and delete in one step;
+// the second look keeps the window to the time between two system calls.
 template <typename Key>
 absl::StatusOr<Fate> DeleteExpired(const kernel::BpfMap& map, const Key& key, uint64_t now) {
   ct_entry entry;

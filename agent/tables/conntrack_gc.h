@@ -21,7 +21,7 @@ struct ConntrackMaps {
 };
 
 struct ConntrackKind {
-  uint8_t family = 4;  // 4 or 6
+  uint8_t family = 4;    // 4 or 6
   uint8_t protocol = 0;  // IPPROTO_*
   auto operator<=>(const ConntrackKind&) const = default;
 };
@@ -37,8 +37,8 @@ struct GcReport {
   std::chrono::nanoseconds duration{0};
 };
 
-// Deletes the entries that had expired at `now` (jiffies64, from kernel::JiffiesClock). An entry that
-// a packet revives meanwhile stays.
+// Deletes the entries that had expired at `now` (jiffies64, from kernel::JiffiesClock). An entry
+// that a packet revives meanwhile stays.
 absl::StatusOr<GcReport> CollectConntrack(const ConntrackMaps& maps, uint64_t now);
 
 // Removes flows through a service whose backend is no longer one of the service's: all but

@@ -25,7 +25,8 @@ struct Cidr {
   uint32_t prefix = 0;   // 0..32 or 0..128
   auto operator<=>(const Cidr&) const = default;
 };
-std::optional<Cidr> ParseCidr(const std::string& text);  // "10.0.0.0/8"; a bare address is a /32, /128
+// "10.0.0.0/8"; a bare address is a /32 or /128.
+std::optional<Cidr> ParseCidr(const std::string& text);
 std::string ToString(const Cidr& cidr);
 
 using Labels = std::map<std::string, std::string>;
@@ -33,7 +34,7 @@ using Labels = std::map<std::string, std::string>;
 struct Pod {
   std::string namespace_name, name;
   Labels labels;
-  std::map<std::string, uint16_t> named_ports;  // "name/PROTO" -> port, for named ports in policies
+  std::map<std::string, uint16_t> named_ports;  // "name/PROTO" -> port, for policies
   std::vector<Address> addresses;
   std::string node;       // spec.nodeName, "" unknown
   std::string device;     // annotation bonsai.io/device: host-side device; "" = found by route
@@ -44,7 +45,8 @@ struct ServicePort {
   std::string name;
   uint8_t protocol = 6;   // IPPROTO_TCP or IPPROTO_UDP
   uint16_t port = 0;
-  std::vector<std::pair<Address, uint16_t>> backends;  // ready endpoints of the same family as each address
+  // Ready endpoints of both families; each service address gets those of its own.
+  std::vector<std::pair<Address, uint16_t>> backends;
 };
 struct Service {
   std::string namespace_name, name;
@@ -60,7 +62,7 @@ struct LabelRequirement {
 using LabelSelector = std::vector<LabelRequirement>;  // all must hold; empty selects everything
 
 struct PolicyPeer {
-  // Either a CIDR with exceptions, or selectors. Absent namespace selector = the policy's namespace.
+  // Either a CIDR with exceptions, or selectors. No namespace selector: the policy's namespace.
   std::optional<Cidr> cidr;
   std::vector<Cidr> except;
   std::optional<LabelSelector> pods;

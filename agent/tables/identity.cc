@@ -78,8 +78,8 @@ Fingerprints CollectPods(const DesiredState& state, const std::set<Cidr>& cidrs,
     const std::string name = pod.namespace_name + "/" + pod.name;
     for (const Address& address : pod.addresses) {
       if (node.contains(address)) {
-        warnings.push_back(fmt::format("pod {}: address {} is this node's own; ignored", name,
-                                       ToString(address)));
+        warnings.push_back(
+            fmt::format("pod {}: address {} is this node's own; ignored", name, ToString(address)));
         continue;
       }
       if (auto [owner, fresh] = owners.emplace(address, name); !fresh) {
@@ -89,8 +89,7 @@ Fingerprints CollectPods(const DesiredState& state, const std::set<Cidr>& cidrs,
         continue;
       }
       Identity identity = PodIdentity(state, pod, MostSpecific(cidrs, address));
-      found.try_emplace(Fingerprint(identity), identity)
-          .first->second.addresses.push_back(address);
+      found.try_emplace(Fingerprint(identity), identity).first->second.addresses.push_back(address);
     }
   }
   return found;

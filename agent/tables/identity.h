@@ -36,10 +36,10 @@ struct Identity {
 };
 
 struct IdentityTable {
-  std::vector<Identity> identities;       // ascending id
-  std::map<Address, uint32_t> by_address; // pods' and the node's own
-  MapContents ipcache4, ipcache6;         // lpm_key4/6 -> ipcache_value
-  std::vector<std::string> warnings;      // one line each
+  std::vector<Identity> identities;        // ascending id
+  std::map<Address, uint32_t> by_address;  // pods' and the node's own
+  MapContents ipcache4, ipcache6;          // lpm_key4/6 -> ipcache_value
+  std::vector<std::string> warnings;       // one line each
 };
 
 // "host", "default app=web" or "10.0.0.0/8".

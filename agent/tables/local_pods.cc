@@ -32,9 +32,10 @@ LocalPods FindLocalPods(const DesiredState& state, const std::string& node,
     const auto ifindex = FindDevice(pod, finder);
     if (!ifindex.ok()) {
       // Without a node name a missing device only means that the pod is somewhere else.
-      if (!pod.node.empty() || !pod.device.empty()) {
-        local.problems.push_back(fmt::format("finding the device of pod {}: {}", name,
-                                             base::Message(ifindex.status())));
+      const bool expected = !pod.node.empty() || !pod.device.empty();
+      if (expected || !absl::IsNotFound(ifindex.status())) {
+        local.problems.push_back(
+            fmt::format("finding the device of pod {}: {}", name, base::Message(ifindex.status())));
       }
       continue;
     }

@@ -33,9 +33,8 @@ bool MatchesPeer(const PolicyPeer& peer, const std::string& policy_namespace,
            });
   }
   if (identity.kind != Identity::Kind::kPod) return false;
-  const bool in_namespace = peer.namespaces
-                                ? Matches(*peer.namespaces, identity.namespace_labels)
-                                : identity.namespace_name == policy_namespace;
+  const bool in_namespace = peer.namespaces ? Matches(*peer.namespaces, identity.namespace_labels)
+                                            : identity.namespace_name == policy_namespace;
   return in_namespace && (!peer.pods || Matches(*peer.pods, identity.labels));
 }
 
@@ -89,7 +88,8 @@ class Expander {
     endpoint_ = subject.endpoint_id;
     if (rule.rule->ports.empty()) return ForEachPeer([&](uint32_t peer) { EnterL3(peer); });
 
-    // A named port is a port of the receiving pod: the subject's own on ingress, each peer's on egress.
+    // A named port is a port of the receiving pod: the subject's own on ingress, each peer's on
+    // egress.
     std::vector<PortRange> ranges = rule.numeric;
     if (rule.direction == POLICY_INGRESS) {
       const auto named = NamedPorts(*rule.rule, subject.pod->named_ports);
@@ -154,12 +154,11 @@ CompiledRule CompileRule(const PolicyRule& rule, const std::string& policy_names
                          const std::vector<Identity>& identities) {
   CompiledRule compiled{.rule = &rule, .numeric = NumericPorts(rule)};
   for (const Identity& identity : identities) {
-    const bool matches =
-        rule.peers.empty()
-            ? identity.kind == Identity::Kind::kPod
-            : std::ranges::any_of(rule.peers, [&](const PolicyPeer& peer) {
-                return MatchesPeer(peer, policy_namespace, identity);
-              });
+    const bool matches = rule.peers.empty()
+                             ? identity.kind == Identity::Kind::kPod
+                             : std::ranges::any_of(rule.peers, [&](const PolicyPeer& peer) {
+                                 return MatchesPeer(peer, policy_namespace, identity);
+                               });
     if (matches) compiled.peers.push_back(&identity);
   }
   return compiled;
@@ -192,7 +191,8 @@ absl::StatusOr<PolicyTable> PolicyCompiler::Compile(const std::vector<NetworkPol
     std::vector<size_t> selected;
     for (size_t i = 0; i < subjects.size(); ++i) {
       const Pod& pod = *subjects[i].pod;
-      if (pod.namespace_name != policy->namespace_name || !Matches(policy->pods, pod.labels)) continue;
+      if (pod.namespace_name != policy->namespace_name || !Matches(policy->pods, pod.labels))
+        continue;
       selected.push_back(i);
       if (policy->ingress) table.flags[i] |= ENDPOINT_ENFORCE_INGRESS;
       if (policy->egress) table.flags[i] |= ENDPOINT_ENFORCE_EGRESS;

@@ -32,9 +32,9 @@ struct PolicySubject {
 };
 
 struct PolicyTable {
-  MapContents entries;           // policy_key -> policy_value
-  std::vector<uint32_t> flags;   // enum endpoint_flags, one for each subject, in their order
-  std::vector<RuleInfo> rules;   // of all policies, by namespace, name, direction, index
+  MapContents entries;          // policy_key -> policy_value
+  std::vector<uint32_t> flags;  // enum endpoint_flags, one for each subject, in their order
+  std::vector<RuleInfo> rules;  // of all policies, by namespace, name, direction, index
 };
 
 // Numbers the rules and expands them. Not thread-safe.

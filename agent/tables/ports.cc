@@ -10,10 +10,14 @@ namespace bonsai::tables {
 
 std::string ProtocolName(uint8_t protocol) {
   switch (protocol) {
-    case IPPROTO_TCP: return "TCP";
-    case IPPROTO_UDP: return "UDP";
-    case IPPROTO_SCTP: return "SCTP";
-    default: return std::to_string(protocol);
+    case IPPROTO_TCP:
+      return "TCP";
+    case IPPROTO_UDP:
+      return "UDP";
+    case IPPROTO_SCTP:
+      return "SCTP";
+    default:
+      return std::to_string(protocol);
   }
 }
 

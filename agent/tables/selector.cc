@@ -18,10 +18,14 @@ bool Holds(const LabelRequirement& requirement, const Labels& labels) {
     return std::ranges::find(requirement.values, label->second) != requirement.values.end();
   };
   switch (requirement.op) {
-    case Op::kIn: return exists && listed();
-    case Op::kNotIn: return !exists || !listed();
-    case Op::kExists: return exists;
-    case Op::kDoesNotExist: return !exists;
+    case Op::kIn:
+      return exists && listed();
+    case Op::kNotIn:
+      return !exists || !listed();
+    case Op::kExists:
+      return exists;
+    case Op::kDoesNotExist:
+      return !exists;
   }
   return false;
 }
@@ -32,9 +36,12 @@ std::string Text(const LabelRequirement& requirement) {
     case Op::kIn:
       if (requirement.values.size() == 1) return fmt::format("{}={}", key, requirement.values[0]);
       return fmt::format("{} in ({})", key, fmt::join(requirement.values, ","));
-    case Op::kNotIn: return fmt::format("{} not in ({})", key, fmt::join(requirement.values, ","));
-    case Op::kExists: return key;
-    case Op::kDoesNotExist: return "!" + key;
+    case Op::kNotIn:
+      return fmt::format("{} not in ({})", key, fmt::join(requirement.values, ","));
+    case Op::kExists:
+      return key;
+    case Op::kDoesNotExist:
+      return "!" + key;
   }
   return key;
 }

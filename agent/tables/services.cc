@@ -22,6 +22,12 @@ Bytes ServiceKey(const Address& address, const ServicePort& port) {
   return ToBytes(key);
 }
 
+// Port 0, protocol 0 under the same address: see contract.h.
+template <typename Key>
+Bytes MarkerKey(const Address& address) {
+  return ServiceKey<Key>(address, {.protocol = 0, .port = 0});
+}
+
 template <typename Value>
 Bytes BackendValue(const Address& address, uint16_t port) {
   Value value = {};
@@ -86,20 +92,23 @@ class Planner {
       if (!InForce(entry.first, entry.second)) changed.push_back(&entry);
     }
     std::ranges::stable_sort(changed, {}, [&](const auto* entry) { return Growth(*entry); });
-    for (const auto* entry : changed) Write(entry->first, entry->second, ++last_list);
+    for (const auto* entry : changed) {
+      Write(entry->first, entry->second, entry->second.empty() ? 0 : ++last_list);
+    }
     plan_.final_services = services_.size();
     plan_.final_backends = backend_count_;
     return std::move(plan_);
   }
 
  private:
-  // Lists no service points to: left by an agent that was killed between two writes.
+  // Lists no service points to: left by an agent that was killed between two writes. No list has
+  // the id 0: services without backends say it.
   void RemoveOrphans() {
     std::set<uint32_t> used;
     for (const auto& [key, value] : services_) used.insert(FromBytes<service_value>(value).list);
     std::vector<uint32_t> orphans;
     for (const auto& [list, slots] : lists_) {
-      if (!used.contains(list)) orphans.push_back(list);
+      if (list == 0 || !used.contains(list)) orphans.push_back(list);
     }
     for (const uint32_t list : orphans) RemoveList(list);
   }
@@ -136,15 +145,16 @@ class Planner {
 
   void Write(const Bytes& key, const std::vector<Bytes>& backends, uint32_t list) {
     for (uint32_t slot = 0; slot < backends.size(); ++slot) {
-      plan_.writes.push_back({ServiceWrite::Map::kBackends, BackendKey(list, slot), backends[slot]});
+      plan_.writes.push_back(
+          {ServiceWrite::Map::kBackends, BackendKey(list, slot), backends[slot]});
       lists_[list][slot] = backends[slot];
     }
     backend_count_ += backends.size();
     const auto old = services_.find(key);
     const uint32_t old_list =
         old == services_.end() ? list : FromBytes<service_value>(old->second).list;
-    const Bytes value = ToBytes(
-        service_value{.list = list, .count = static_cast<uint32_t>(backends.size())});
+    const Bytes value =
+        ToBytes(service_value{.list = list, .count = static_cast<uint32_t>(backends.size())});
     plan_.writes.push_back({ServiceWrite::Map::kServices, key, value});
     services_[key] = value;
     NotePeak();
@@ -182,15 +192,17 @@ ServiceTable BuildServices(const std::vector<Service>& services) {
     for (const Address& address : service.addresses) {
       for (const ServicePort& port : service.ports) {
         const bool v4 = address.family == 4;
-        const Bytes key = v4 ? ServiceKey<service_key4>(address, port)
-                             : ServiceKey<service_key6>(address, port);
+        const Bytes key =
+            v4 ? ServiceKey<service_key4>(address, port) : ServiceKey<service_key6>(address, port);
         if (auto [owner, fresh] = owners.emplace(key, name); !fresh) {
           table.warnings.push_back(fmt::format(
               "service {}: {} port {}/{} belongs to service {} already; ignored", name,
               ToString(address), port.port, ProtocolName(port.protocol), owner->second));
           continue;
         }
-        (v4 ? table.lists4 : table.lists6).emplace(key, BackendValues(port, address.family));
+        ServiceLists& lists = v4 ? table.lists4 : table.lists6;
+        lists.emplace(key, BackendValues(port, address.family));
+        lists.try_emplace(v4 ? MarkerKey<service_key4>(address) : MarkerKey<service_key6>(address));
       }
     }
   }

@@ -2,8 +2,9 @@
 // Services -> contents of the service and backend maps, and the order in which to write them.
 //
 // A service points to a list of backends. Lists are never edited: a change writes a new list, then
-// the service's entry, then removes the old list, so that a reader sees one list whole or the other.
-// Which list is whose is read from the kernel maps, so nothing has to be remembered over a restart.
+// the service's entry, then removes the old list, so that a reader sees one list whole or the
+// other. Which list is whose is read from the kernel maps, so nothing has to be remembered over a
+// restart.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@
 
 namespace bonsai::tables {
 
-// service_key4/6 -> backends (backend4/6 values, sorted, none twice).
+// service_key4/6 -> backends (backend4/6 values, sorted, none twice). With each address goes its
+// marker (port 0, protocol 0), which has none.
 using ServiceLists = std::map<Bytes, std::vector<Bytes>>;
 
 struct ServiceTable {
@@ -30,7 +32,7 @@ ServiceTable BuildServices(const std::vector<Service>& services);
 struct ServiceWrite {
   enum class Map { kServices, kBackends } map = Map::kServices;
   Bytes key;
-  Bytes value;          // empty: delete the key
+  Bytes value;  // empty: delete the key
   bool operator==(const ServiceWrite&) const = default;
 };
 

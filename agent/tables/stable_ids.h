@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// StableIds: small numbers for names. A name keeps its number as long as it stays in use; and because
-// the number comes from a hash of the name, it has the same one after a restart (collisions aside),
-// so that a restarted agent finds the map contents of its predecessor right.
-// Not thread-safe.
+// StableIds: small numbers for names. A name keeps its number as long as it stays in use; and
+// because the number comes from a hash of the name, it has the same one after a restart (collisions
+// aside), so that a restarted agent finds the map contents of its predecessor right. Not
+// thread-safe.
 #pragma once
 
 #include <absl/status/status.h>

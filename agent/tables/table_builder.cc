@@ -68,8 +68,8 @@ absl::StatusOr<Tables> TableBuilder::Build(const TableInputs& inputs) {
     tables.endpoints.push_back(Describe(local, id, identities));
     subjects.push_back({id, &local.pod});
   }
-  ASSIGN_OR_RETURN(auto policy, policies_.Compile(inputs.state.policies, identities.identities,
-                                                  subjects));
+  ASSIGN_OR_RETURN(auto policy,
+                   policies_.Compile(inputs.state.policies, identities.identities, subjects));
   for (size_t i = 0; i < subjects.size(); ++i) tables.endpoints[i].flags = policy.flags[i];
 
   tables.maps["endpoints"] = EndpointMap(tables.endpoints);

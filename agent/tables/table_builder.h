@@ -32,7 +32,7 @@ struct EndpointInfo {
   uint32_t endpoint_id = 0;  // never 0; stays as long as the pod does
   uint32_t identity = 0;
   uint32_t ifindex = 0;
-  uint32_t flags = 0;        // enum endpoint_flags
+  uint32_t flags = 0;  // enum endpoint_flags
   std::string namespace_name, name;
   std::vector<Address> addresses;
 };
@@ -44,7 +44,7 @@ struct Tables {
   std::vector<EndpointInfo> endpoints;  // in the order of the inputs
   std::vector<Identity> identities;     // ascending id
   std::vector<RuleInfo> rules;
-  std::vector<std::string> warnings;    // what was left out and why, one line each
+  std::vector<std::string> warnings;  // what was left out and why, one line each
 };
 
 // Keeps identities, endpoint and rule ids stable from one build to the next. Not thread-safe.

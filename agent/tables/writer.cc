@@ -2,6 +2,7 @@
 #include "agent/tables/writer.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "agent/base/status.h"
@@ -17,10 +18,12 @@ const TargetMap* Find(const TargetMaps& maps, const std::string& name) {
 
 std::string DoesNotFit(const std::string& name, const TargetMap& target, uint64_t wanted) {
   return fmt::format("writing map {}: {} entries wanted, {} fit; raise {}", name, wanted,
-                     target.map->info().max_entries, target.sized_by);
+                     target.map->info().max_entries,
+                     target.sized_by.empty() ? "its size" : target.sized_by);
 }
 
-absl::Status CheckSizes(const std::string& name, const TargetMap& target, const MapContents& desired) {
+absl::Status CheckSizes(const std::string& name, const TargetMap& target,
+                        const MapContents& desired) {
   const kernel::MapInfo& info = target.map->info();
   if (desired.empty()) return absl::OkStatus();
   const auto& [key, value] = *desired.begin();
@@ -29,7 +32,8 @@ absl::Status CheckSizes(const std::string& name, const TargetMap& target, const 
                         value.size(), info.key_size, info.value_size);
 }
 
-absl::Status Upsert(const kernel::BpfMap& map, const std::vector<std::pair<Bytes, Bytes>>& entries) {
+absl::Status Upsert(const kernel::BpfMap& map,
+                    const std::vector<std::pair<Bytes, Bytes>>& entries) {
   Bytes keys, values;
   for (const auto& [key, value] : entries) {
     keys += key;
@@ -88,14 +92,18 @@ absl::Status Carry(const std::vector<Pending>& group) {
   return absl::OkStatus();
 }
 
-absl::Status RaiseEpoch(const TargetMaps& maps) {
-  const TargetMap* epoch = Find(maps, "policy_epoch");
-  if (epoch == nullptr) return absl::OkStatus();
+absl::StatusOr<uint32_t> ReadEpoch(const kernel::BpfMap& map) {
   const uint32_t key = 0;
-  uint32_t value = 0;
-  RETURN_IF_ERROR(epoch->map->Lookup(&key, &value));
-  ++value;
-  return epoch->map->Update(&key, &value);
+  uint32_t epoch = 0;
+  RETURN_IF_ERROR(map.Lookup(&key, &epoch));
+  return epoch;
+}
+
+// Epoch 0 is a map that was just made. Counting from 1 in each of them would let verdicts from
+// before policy was switched off count as fresh when it is switched on again.
+uint32_t NextEpoch(uint32_t epoch) {
+  if (epoch == 0) epoch = std::random_device()();
+  return std::max(epoch + 1, 1u);
 }
 
 MapReport Describe(const std::string& name, const TargetMap& target) {
@@ -200,16 +208,27 @@ absl::StatusOr<MapContents> ReadContents(const kernel::BpfMap& map) {
   return contents;
 }
 
+absl::StatusOr<bool> RaisePolicyEpoch(const TargetMaps& maps, bool only_if_new) {
+  const TargetMap* target = Find(maps, "policy_epoch");
+  if (target == nullptr) return false;
+  const auto epoch = ReadEpoch(*target->map);
+  if (!epoch.ok()) return base::Annotate(epoch.status(), "raising policy_epoch");
+  if (only_if_new && *epoch != 0) return false;
+  const uint32_t key = 0, next = NextEpoch(*epoch);
+  RETURN_IF_ERROR(base::Annotate(target->map->Update(&key, &next), "raising policy_epoch"));
+  return true;
+}
+
 WriteReport WriteTables(const Tables& tables, const TargetMaps& maps) {
   WriteReport report;
   WriteGroup(tables, maps, {"prefilter4"}, report);
   WriteGroup(tables, maps, {"prefilter6"}, report);
   // Rules before the identities that they are about, identities before the endpoints that enforce.
-  if (WriteGroup(tables, maps, {"policy", "ipcache4", "ipcache6", "endpoints"}, report)) {
-    const absl::Status status = RaiseEpoch(maps);
-    report.policy_changed = status.ok();
-    if (!status.ok()) report.errors.push_back(base::Annotate(status, "raising policy_epoch"));
-  }
+  const bool changed =
+      WriteGroup(tables, maps, {"policy", "ipcache4", "ipcache6", "endpoints"}, report);
+  const auto raised = RaisePolicyEpoch(maps, /*only_if_new=*/!changed);
+  if (!raised.ok()) report.errors.push_back(raised.status());
+  report.policy_changed = raised.value_or(false);
   WriteServiceGroup(tables.services.lists4, maps, {"services4", "backends4"}, report);
   WriteServiceGroup(tables.services.lists6, maps, {"services6", "backends6"}, report);
   std::ranges::sort(report.maps, {}, &MapReport::name);

@@ -29,7 +29,7 @@ using TargetMaps = std::map<std::string, TargetMap>;
 
 struct MapReport {
   std::string name;
-  uint64_t entries = 0;      // afterwards; where writing failed: before it
+  uint64_t entries = 0;  // afterwards; where writing failed: before it
   uint64_t max_entries = 0;
   uint64_t added = 0, changed = 0, deleted = 0;
 };
@@ -43,6 +43,11 @@ struct WriteReport {
 
 // One writer at a time. Safe to repeat after an error: it starts from what the maps then hold.
 WriteReport WriteTables(const Tables& tables, const TargetMaps& maps);
+
+// Makes every established flow go through policy again. WriteTables does it for changes of tables;
+// call it after constants that change verdicts (policy-default-deny). `only_if_new`: only when the
+// map was just made. Returns whether it was raised; false without a map policy_epoch.
+absl::StatusOr<bool> RaisePolicyEpoch(const TargetMaps& maps, bool only_if_new = false);
 
 // Everything a map holds.
 absl::StatusOr<MapContents> ReadContents(const kernel::BpfMap& map);

@@ -12,7 +12,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::string PolicyText(const std::string& spec) {
-  return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: n}\n" +
+  return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: "
+         "n}\n" +
          spec;
 }
 
@@ -92,7 +93,8 @@ TEST(DecodePolicy, DefaultsItsTypes) {
 }
 
 TEST(DecodePolicy, TakesDigitsInQuotesForANumber) {
-  EXPECT_EQ(Policy("spec: {ingress: [{ports: [{port: \"80\"}]}]}").ingress_rules[0].ports[0].port, 80);
+  EXPECT_EQ(Policy("spec: {ingress: [{ports: [{port: \"80\"}]}]}").ingress_rules[0].ports[0].port,
+            80);
 }
 
 struct BadCase {
@@ -114,12 +116,14 @@ INSTANTIATE_TEST_SUITE_P(
     Inputs, DecodePolicyBad,
     ::testing::Values(
         BadCase{"spec:", "spec: missing"},
-        BadCase{"spec: {podSelecter: {}}", "spec: unknown field \"podSelecter\"; there are podSelector"},
+        BadCase{"spec: {podSelecter: {}}",
+                "spec: unknown field \"podSelecter\"; there are podSelector"},
         BadCase{"spec: {policyTypes: [ingress]}", "spec.policyTypes[0]: must be Ingress or Egress"},
         BadCase{"spec: {policyTypes: Ingress}", "spec.policyTypes: must be a list"},
         BadCase{"spec: {ingress: [{to: []}]}", "spec.ingress[0]: unknown field \"to\""},
-        BadCase{"spec: {ingress: [{from: [{}]}]}",
-                "spec.ingress[0].from[0]: must have a podSelector, a namespaceSelector or an ipBlock"},
+        BadCase{
+            "spec: {ingress: [{from: [{}]}]}",
+            "spec.ingress[0].from[0]: must have a podSelector, a namespaceSelector or an ipBlock"},
         BadCase{"spec: {egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}]}]}",
                 "ipBlock cannot stand beside"},
         BadCase{"spec: {egress: [{to: [{ipBlock: {cidr: 10.0.0.0}}]}]}",
@@ -129,17 +133,21 @@ INSTANTIATE_TEST_SUITE_P(
                 "ipBlock.except[0]: 11.0.0.0/16 is not within 10.0.0.0/8"},
         BadCase{"spec: {egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/8]}}]}]}",
                 "10.0.0.0/8 is not within 10.0.0.0/8"},
-        BadCase{"spec: {ingress: [{ports: [{port: 0}]}]}", "ports[0].port: must be a number from 1"},
-        BadCase{"spec: {ingress: [{ports: [{port: 9, endPort: 8}]}]}", "must not be less than port"},
-        BadCase{"spec: {ingress: [{ports: [{port: web, endPort: 8}]}]}", "needs a port that is a number"},
+        BadCase{"spec: {ingress: [{ports: [{port: 0}]}]}",
+                "ports[0].port: must be a number from 1"},
+        BadCase{"spec: {ingress: [{ports: [{port: 9, endPort: 8}]}]}",
+                "must not be less than port"},
+        BadCase{"spec: {ingress: [{ports: [{port: web, endPort: 8}]}]}",
+                "needs a port that is a number"},
         BadCase{"spec: {ingress: [{ports: [{endPort: 8}]}]}", "needs a port that is a number"},
         BadCase{"spec: {ingress: [{ports: [{protocol: ICMP}]}]}", "must be TCP, UDP or SCTP"},
         BadCase{"spec: {podSelector: {matchExpressions: [{key: a, operator: Near}]}}",
                 "must be In, NotIn, Exists or DoesNotExist, not \"Near\""},
         BadCase{"spec: {podSelector: {matchExpressions: [{key: a, operator: In}]}}",
                 "values: missing; In needs some"},
-        BadCase{"spec: {podSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}",
-                "values: must be empty with Exists"},
+        BadCase{
+            "spec: {podSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}",
+            "values: must be empty with Exists"},
         BadCase{"spec: {podSelector: {matchExpressions: [{operator: Exists}]}}", "key: missing"}));
 
 }  // namespace

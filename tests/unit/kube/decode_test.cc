@@ -63,7 +63,8 @@ TEST(DecodePod, ReadsWhatBonsaiNeeds) {
   EXPECT_EQ(pod.namespace_name, "demo");
   EXPECT_EQ(pod.name, "a");
   EXPECT_EQ(pod.labels, (tables::Labels{{"app", "web"}, {"tier", ""}}));
-  EXPECT_EQ(pod.named_ports, (std::map<std::string, uint16_t>{{"http/TCP", 8080}, {"dns/UDP", 53}}));
+  EXPECT_EQ(pod.named_ports,
+            (std::map<std::string, uint16_t>{{"http/TCP", 8080}, {"dns/UDP", 53}}));
   EXPECT_THAT(Texts(pod.addresses), ElementsAre("10.0.0.1", "fd00::1"));
   EXPECT_EQ(pod.node, "node-a");
   EXPECT_EQ(pod.device, "veth-a");
@@ -87,8 +88,8 @@ TEST(DecodePod, TakesPodIpWithoutPodIps) {
 
 TEST(DecodePod, LeavesOutThoseThatHaveFinished) {
   for (const std::string phase : {"Succeeded", "Failed"}) {
-    Only<std::monostate>("{apiVersion: v1, kind: Pod, metadata: {name: a}, status: {phase: " + phase +
-                         ", podIP: 10.0.0.1}}");
+    Only<std::monostate>("{apiVersion: v1, kind: Pod, metadata: {name: a}, status: {phase: " +
+                         phase + ", podIP: 10.0.0.1}}");
   }
 }
 
@@ -106,7 +107,8 @@ std::string ServiceText(const std::string& spec) {
 TEST(DecodeService, ReadsAddressesAndPorts) {
   const auto service = Only<ServiceObject>(ServiceText(
       "{clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, \"fd96::1\"], ports: [{name: http, port: 80, "
-      "targetPort: web}, {name: dns, port: 53, protocol: UDP}, {name: x, port: 7, protocol: SCTP}]}"));
+      "targetPort: web}, {name: dns, port: 53, protocol: UDP}, {name: x, port: 7, protocol: "
+      "SCTP}]}"));
   EXPECT_THAT(Texts(service.addresses), ElementsAre("10.96.0.1", "fd96::1"));
   ASSERT_EQ(service.ports.size(), 2u);  // SCTP is not balanced
   EXPECT_EQ(service.ports[0].name, "http");
@@ -125,7 +127,8 @@ TEST(DecodeService, HasNoAddressWhenHeadlessOrExternal) {
 
 std::string SliceText(const std::string& rest) {
   return "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s-1, labels: "
-         "{kubernetes.io/service-name: s}}\n" + rest;
+         "{kubernetes.io/service-name: s}}\n" +
+         rest;
 }
 
 TEST(DecodeEndpointSlice, TakesReadyEndpoints) {
@@ -152,8 +155,9 @@ endpoints:
 
 TEST(DecodeEndpointSlice, SkipsNamesAndAcceptsNoEndpoints) {
   Only<std::monostate>(SliceText("addressType: FQDN\nendpoints: [{addresses: [a.example]}]\n"));
-  EXPECT_TRUE(Only<EndpointSliceObject>(SliceText("addressType: IPv6\nendpoints: null\nports: []\n"))
-                  .addresses.empty());
+  EXPECT_TRUE(
+      Only<EndpointSliceObject>(SliceText("addressType: IPv6\nendpoints: null\nports: []\n"))
+          .addresses.empty());
 }
 
 TEST(Decode, ReadsStreamsListsAndJson) {
@@ -203,13 +207,13 @@ INSTANTIATE_TEST_SUITE_P(
     Inputs, DecodeBad,
     ::testing::Values(
         BadCase{"a: b: c", "1 : no valid YAML: "},
-        BadCase{"apiVersion: v1\nkind: [", "no valid YAML: "},
-        BadCase{"\x01\x02", ": "},
+        BadCase{"apiVersion: v1\nkind: [", "no valid YAML: "}, BadCase{"\x01\x02", ": "},
         BadCase{"just text", "1 document 1: must be a map, not a single value"},
         BadCase{"- a\n- b", "1 document 1: must be a map, not a list"},
         BadCase{"kind: Pod", "1 document 1: apiVersion: missing"},
         BadCase{"apiVersion: v1", "1 document 1: kind: missing"},
-        BadCase{"apiVersion: v1\nkind: {}", "2 document 1: kind: must be a single value, not a map"},
+        BadCase{"apiVersion: v1\nkind: {}",
+                "2 document 1: kind: must be a single value, not a map"},
         BadCase{"apiVersion: v1\nkind: Pod", "1 Pod: metadata.name: missing"},
         BadCase{"apiVersion: v1\nkind: Pod\nmetadata:\n  name: A_b",
                 "4 Pod: metadata.name: \"A_b\": only a-z"},

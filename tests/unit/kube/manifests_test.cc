@@ -43,7 +43,8 @@ class Manifests : public ::testing::Test {
   // "name=label" of each pod in force.
   std::vector<std::string> Pods() {
     std::vector<std::string> pods;
-    for (const auto& pod : store_->state().pods) pods.push_back(pod.name + "=" + pod.labels.at("v"));
+    for (const auto& pod : store_->state().pods)
+      pods.push_back(pod.name + "=" + pod.labels.at("v"));
     return pods;
   }
   std::vector<std::string> Problems() {
@@ -125,7 +126,8 @@ TEST_F(Manifests, KeepTheObjectsOfAFileThatWasEmptied) {
   Write("a.yaml", "");
   Refresh();
   EXPECT_THAT(Pods(), ElementsAre("a=x"));
-  EXPECT_THAT(Problems(), ElementsAre("a.yaml: the file is empty; delete it to remove its objects"));
+  EXPECT_THAT(Problems(),
+              ElementsAre("a.yaml: the file is empty; delete it to remove its objects"));
 }
 
 TEST_F(Manifests, KeepTheObjectsOfAFileThatCannotBeRead) {
@@ -145,8 +147,9 @@ TEST_F(Manifests, RefuseAFileThatBringsAnObjectOfAnother) {
   Write("a.yaml", PodText("a", "new") + "---\n" + PodText("b", "stolen"));
   Refresh();
   EXPECT_THAT(Pods(), ElementsAre("a=x", "b=x"));
-  EXPECT_THAT(Problems(), ElementsAre("a.yaml:5: Pod default/b: it is in b.yaml already; remove one "
-                                      "of the two"));
+  EXPECT_THAT(Problems(),
+              ElementsAre("a.yaml:5: Pod default/b: it is in b.yaml already; remove one "
+                          "of the two"));
   // Once the other one has given it up, the refused version comes into force by itself.
   fs::remove(directory_ / "b.yaml");
   EXPECT_TRUE(Refresh());
@@ -159,7 +162,8 @@ TEST_F(Manifests, LetTheFirstOfTwoNewFilesHaveAnObject) {
   Write("a.yaml", PodText("p", "of-a"));
   Refresh();
   EXPECT_THAT(Pods(), ElementsAre("p=of-a"));
-  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("b.yaml:1: Pod default/p: it is in a.yaml already")));
+  EXPECT_THAT(Problems(),
+              ElementsAre(HasSubstr("b.yaml:1: Pod default/p: it is in a.yaml already")));
 }
 
 TEST_F(Manifests, LetAnObjectMoveFromOneFileToAnother) {

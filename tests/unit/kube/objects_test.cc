@@ -30,8 +30,8 @@ std::string Slice(const std::string& space, const std::string& name, const std::
                   const std::string& type, const std::string& addresses, const std::string& ports) {
   return "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " + name +
          ", namespace: " + space + ", labels: {kubernetes.io/service-name: " + service +
-         "}}\naddressType: " + type + "\nendpoints: [{addresses: " + addresses + "}]\nports: " + ports +
-         "\n";
+         "}}\naddressType: " + type + "\nendpoints: [{addresses: " + addresses +
+         "}]\nports: " + ports + "\n";
 }
 
 constexpr char kService[] =
@@ -40,13 +40,14 @@ constexpr char kService[] =
     "{name: b, port: 53, protocol: UDP}]}\n";
 
 TEST(Assemble, JoinsServicesWithTheirSlicesByPortNameAndProtocol) {
-  const auto state = StateOf(
-      kService +
-      Slice("n", "s-1", "s", "IPv4", "[10.0.0.1]", "[{name: a, port: 8080}, {name: b, port: 5353}]") +
-      Slice("n", "s-2", "s", "IPv6", "[\"fd00::1\"]",
-            "[{name: a, port: 8081}, {name: b, port: 54, protocol: UDP}]") +
-      Slice("n", "t-1", "t", "IPv4", "[10.0.0.2]", "[{name: a, port: 8080}]") +
-      Slice("m", "s-1", "s", "IPv4", "[10.0.0.3]", "[{name: a, port: 8080}]"));
+  const auto state =
+      StateOf(kService +
+              Slice("n", "s-1", "s", "IPv4", "[10.0.0.1]",
+                    "[{name: a, port: 8080}, {name: b, port: 5353}]") +
+              Slice("n", "s-2", "s", "IPv6", "[\"fd00::1\"]",
+                    "[{name: a, port: 8081}, {name: b, port: 54, protocol: UDP}]") +
+              Slice("n", "t-1", "t", "IPv4", "[10.0.0.2]", "[{name: a, port: 8080}]") +
+              Slice("m", "s-1", "s", "IPv4", "[10.0.0.3]", "[{name: a, port: 8080}]"));
   ASSERT_EQ(state.services.size(), 1u);
   const auto& ports = state.services[0].ports;
   ASSERT_EQ(ports.size(), 2u);

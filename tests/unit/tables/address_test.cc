@@ -9,8 +9,8 @@ namespace bonsai::tables {
 namespace {
 
 TEST(Address, PrintsWhatItParsed) {
-  for (const std::string text : {"0.0.0.0", "10.1.2.3", "255.255.255.255", "::", "::1",
-                                 "fd00::1:2", "2001:db8:1:2:3:4:5:6"}) {
+  for (const std::string text : {"0.0.0.0", "10.1.2.3", "255.255.255.255", "::", "::1", "fd00::1:2",
+                                 "2001:db8:1:2:3:4:5:6"}) {
     const auto address = ParseAddress(text);
     ASSERT_TRUE(address) << text;
     EXPECT_EQ(ToString(*address), text);

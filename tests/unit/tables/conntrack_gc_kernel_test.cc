@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sweeping real LRU hashes by the kernel's own jiffies.
-#include "agent/tables/conntrack_gc.h"
-
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
 #include <set>
 
 #include "agent/kernel/bpf_program.h"
+#include "agent/tables/conntrack_gc.h"
 #include "kernel_maps.h"
 
 namespace bonsai::tables {
@@ -18,8 +17,10 @@ class ConntrackGc : public KernelMaps {
   void SetUp() override {
     KernelMaps::SetUp();
     if (IsSkipped()) return;
-    maps_to_sweep_.ct4 = &Make("ct4", BPF_MAP_TYPE_LRU_HASH, sizeof(ct_key4), sizeof(ct_entry), 65536);
-    maps_to_sweep_.ct6 = &Make("ct6", BPF_MAP_TYPE_LRU_HASH, sizeof(ct_key6), sizeof(ct_entry), 1024);
+    maps_to_sweep_.ct4 =
+        &Make("ct4", BPF_MAP_TYPE_LRU_HASH, sizeof(ct_key4), sizeof(ct_entry), 65536);
+    maps_to_sweep_.ct6 =
+        &Make("ct6", BPF_MAP_TYPE_LRU_HASH, sizeof(ct_key6), sizeof(ct_entry), 1024);
   }
 
   void Put4(uint16_t pod_port, uint8_t protocol, uint64_t expires) {
@@ -94,30 +95,38 @@ TEST_F(ConntrackGc, RefusesAMapOfAnotherLayout) {
 class PurgeTest : public ConntrackGc {
  protected:
   void PutFlow(uint16_t pod_port, uint8_t protocol, const char* backend, uint16_t flags) {
-    ct_entry front = {.expires = 1000, .flags = static_cast<uint16_t>(flags | CT_NAT_FRONT),
+    ct_entry front = {.expires = 1000,
+                      .flags = static_cast<uint16_t>(flags | CT_NAT_FRONT),
                       .nat_port = htons(8080)};
     const uint32_t address = inet_addr(backend);
     std::memcpy(front.nat_addr, &address, sizeof(address));
     Put(*maps_to_sweep_.ct4,
-        ct_key4{.pod = inet_addr("10.0.0.9"), .peer = inet_addr("10.96.0.1"),
-                .pod_port = pod_port, .peer_port = htons(80), .protocol = protocol},
+        ct_key4{.pod = inet_addr("10.0.0.9"),
+                .peer = inet_addr("10.96.0.1"),
+                .pod_port = pod_port,
+                .peer_port = htons(80),
+                .protocol = protocol},
         front);
-    ct_entry back = {.expires = 1000, .flags = static_cast<uint16_t>(flags | CT_NAT_BACK),
+    ct_entry back = {.expires = 1000,
+                     .flags = static_cast<uint16_t>(flags | CT_NAT_BACK),
                      .nat_port = htons(80)};
     const uint32_t service = inet_addr("10.96.0.1");
     std::memcpy(back.nat_addr, &service, sizeof(service));
     Put(*maps_to_sweep_.ct4,
-        ct_key4{.pod = inet_addr("10.0.0.9"), .peer = address, .pod_port = pod_port,
-                .peer_port = htons(8080), .protocol = protocol},
+        ct_key4{.pod = inet_addr("10.0.0.9"),
+                .peer = address,
+                .pod_port = pod_port,
+                .peer_port = htons(8080),
+                .protocol = protocol},
         back);
   }
 
   ServiceTable Services(const std::vector<uint8_t>& protocols) {
-    Service service{.namespace_name = "default", .name = "s",
-                    .addresses = {*ParseAddress("10.96.0.1")}};
+    Service service{
+        .namespace_name = "default", .name = "s", .addresses = {*ParseAddress("10.96.0.1")}};
     for (const uint8_t protocol : protocols) {
-      service.ports.push_back({.protocol = protocol, .port = 80,
-                               .backends = {{*ParseAddress("10.0.0.2"), 8080}}});
+      service.ports.push_back(
+          {.protocol = protocol, .port = 80, .backends = {{*ParseAddress("10.0.0.2"), 8080}}});
     }
     return BuildServices({service});
   }

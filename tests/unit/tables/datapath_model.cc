@@ -43,8 +43,8 @@ std::optional<Bytes> LongestMatch(const MapContents& trie, const Bytes& query) {
 }
 
 uint32_t PeerIdentity(const Tables& tables, const Address& peer) {
-  const auto value =
-      LongestMatch(tables.maps.at(peer.family == 4 ? "ipcache4" : "ipcache6"), LpmKey(HostCidr(peer)));
+  const auto value = LongestMatch(tables.maps.at(peer.family == 4 ? "ipcache4" : "ipcache6"),
+                                  LpmKey(HostCidr(peer)));
   return value ? FromBytes<ipcache_value>(*value).identity : uint32_t{IDENTITY_WORLD};
 }
 

@@ -9,7 +9,8 @@
 
 namespace bonsai::tables {
 
-// The value of the entry with the longest prefix that matches; `query` starts with its own prefixlen.
+// The value of the entry with the longest prefix that matches; `query` starts with its own
+// prefixlen.
 std::optional<Bytes> LongestMatch(const MapContents& trie, const Bytes& query);
 
 struct Query {

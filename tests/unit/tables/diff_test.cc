@@ -13,9 +13,11 @@ TEST(Diff, IsEmptyForEqualContents) {
 }
 
 TEST(Diff, NamesWhatIsNewChangedAndGone) {
-  const MapDiff diff = Diff({{"a", "1"}, {"b", "2"}, {"c", "3"}}, {{"b", "2"}, {"c", "4"}, {"d", "5"}});
-  EXPECT_EQ(diff, (MapDiff{.upserts = {{"c", "4"}, {"d", "5"}}, .deletes = {"a"}, .added = 1,
-                           .changed = 1}));
+  const MapDiff diff =
+      Diff({{"a", "1"}, {"b", "2"}, {"c", "3"}}, {{"b", "2"}, {"c", "4"}, {"d", "5"}});
+  EXPECT_EQ(
+      diff,
+      (MapDiff{.upserts = {{"c", "4"}, {"d", "5"}}, .deletes = {"a"}, .added = 1, .changed = 1}));
 }
 
 TEST(Diff, LeadsFromAnyContentsToAnyOther) {

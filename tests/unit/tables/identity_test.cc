@@ -22,7 +22,9 @@ Pod MakePod(const std::string& name, Labels labels, const std::vector<std::strin
 NetworkPolicy CidrPolicy(const std::string& cidr, const std::vector<std::string>& excepts) {
   PolicyPeer peer{.cidr = ParseCidr(cidr)};
   for (const auto& text : excepts) peer.except.push_back(*ParseCidr(text));
-  return {.namespace_name = "default", .name = "p", .egress = true,
+  return {.namespace_name = "default",
+          .name = "p",
+          .egress = true,
           .egress_rules = {{.peers = {peer}}}};
 }
 
@@ -113,9 +115,10 @@ TEST(IdentityAllocator, WarnsOfAnAddressThatTwoClaim) {
   state.pods = {MakePod("a", {{"app", "a"}}, {"10.0.0.1"}),
                 MakePod("b", {{"app", "b"}}, {"10.0.0.1", "192.0.2.1"})};
   const auto table = *IdentityAllocator().Update(state, {*ParseAddress("192.0.2.1")});
-  EXPECT_THAT(table.warnings,
-              ElementsAre("pod default/b: address 10.0.0.1 belongs to pod default/a already; ignored",
-                          "pod default/b: address 192.0.2.1 is this node's own; ignored"));
+  EXPECT_THAT(
+      table.warnings,
+      ElementsAre("pod default/b: address 10.0.0.1 belongs to pod default/a already; ignored",
+                  "pod default/b: address 192.0.2.1 is this node's own; ignored"));
   EXPECT_EQ(At(table, "192.0.2.1"), IDENTITY_HOST);
 }
 

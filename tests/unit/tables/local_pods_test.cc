@@ -66,13 +66,24 @@ TEST(FindLocalPods, SaysWhichDeviceOfAPodIsMissing) {
                           "finding the device of pod default/c: no device veth8"));
 }
 
+TEST(FindLocalPods, SaysWhenItCouldNotBeTold) {
+  DeviceFinder finder = Finder();
+  finder.by_route = [](const Address&) -> absl::StatusOr<uint32_t> {
+    return base::Unavailable("no answer");
+  };
+  const DesiredState state = {.pods = {MakePod("a", "10.0.0.1", "")}};
+  EXPECT_THAT(FindLocalPods(state, "here", finder).problems,
+              ElementsAre("finding the device of pod default/a: no answer"));
+}
+
 TEST(FindLocalPods, RefusesASecondPodBehindOneDevice) {
-  const DesiredState state = {.pods = {MakePod("a", "10.0.9.1", "", "veth7"),
-                                       MakePod("b", "10.0.9.2", "", "veth7")}};
+  const DesiredState state = {
+      .pods = {MakePod("a", "10.0.9.1", "", "veth7"), MakePod("b", "10.0.9.2", "", "veth7")}};
   const LocalPods local = FindLocalPods(state, "here", Finder());
   EXPECT_THAT(Names(local), ElementsAre("a@7"));
-  EXPECT_THAT(local.problems, ElementsAre("finding the device of pod default/b: device 7 belongs to "
-                                          "pod default/a already"));
+  EXPECT_THAT(local.problems,
+              ElementsAre("finding the device of pod default/b: device 7 belongs to "
+                          "pod default/a already"));
 }
 
 TEST(FindLocalPods, LeavesHostNetworkPodsOut) {

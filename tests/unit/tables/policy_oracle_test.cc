@@ -114,18 +114,20 @@ LabelSelector RandomSelector() {
     LabelRequirement need;
     need.op = static_cast<LabelRequirement::Op>(Number(4));
     need.key = Pick<std::string>({"app", "tier"});
-    const bool listed = need.op == LabelRequirement::Op::kIn || need.op == LabelRequirement::Op::kNotIn;
-    if (listed) need.values = Pick<std::vector<std::string>>({{"a"}, {"b", "x"}, {"x"}, {"a", "y"}});
+    const bool listed =
+        need.op == LabelRequirement::Op::kIn || need.op == LabelRequirement::Op::kNotIn;
+    if (listed)
+      need.values = Pick<std::vector<std::string>>({{"a"}, {"b", "x"}, {"x"}, {"a", "y"}});
     selector.push_back(need);
   }
   return selector;
 }
 
 Cidr RandomCidr() {
-  return *ParseCidr(Pick<std::string>(
-      {"0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/24", "10.0.1.0/24", "10.0.0.0/30", "10.0.0.2/32",
-       "192.0.2.0/24", "192.0.2.128/25", "192.0.2.1/32", "172.16.0.1/32", "::/0", "fd00::/64",
-       "fd00::2/127", "2001:db8::/32"}));
+  return *ParseCidr(
+      Pick<std::string>({"0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/24", "10.0.1.0/24", "10.0.0.0/30",
+                         "10.0.0.2/32", "192.0.2.0/24", "192.0.2.128/25", "192.0.2.1/32",
+                         "172.16.0.1/32", "::/0", "fd00::/64", "fd00::2/127", "2001:db8::/32"}));
 }
 
 PolicyPeer RandomPeer() {
@@ -177,7 +179,8 @@ TableInputs RandomWorld() {
     if (Number(2)) pod.named_ports["web/TCP"] = Pick<uint16_t>({80, 8000});
     if (Number(2)) pod.named_ports["dns/UDP"] = Pick<uint16_t>({53, 80});
     const std::string number = std::to_string(i);
-    if (Number(4)) pod.addresses.push_back(*ParseAddress("10.0." + Pick<std::string>({"0.", "1."}) + number));
+    if (Number(4))
+      pod.addresses.push_back(*ParseAddress("10.0." + Pick<std::string>({"0.", "1."}) + number));
     if (Number(2)) pod.addresses.push_back(*ParseAddress("fd00::" + number));
     world.state.pods.push_back(pod);
     if (Number(2)) world.local_pods.push_back({pod, static_cast<uint32_t>(100 + i)});
@@ -212,7 +215,8 @@ void CheckSubject(const TableInputs& world, const Tables& tables, const LocalPod
   for (const Address& peer : Peers(world)) {
     for (const policy_direction direction : {POLICY_INGRESS, POLICY_EGRESS}) {
       for (const uint8_t protocol : {6, 17, 132, 1}) {
-        for (const uint16_t port : {1, 53, 54, 79, 80, 81, 107, 108, 8000, 8027, 9000, 9001, 65535}) {
+        for (const uint16_t port :
+             {1, 53, 54, 79, 80, 81, 107, 108, 8000, 8027, 9000, 9001, 65535}) {
           const Query query = {local.ifindex, direction, peer, protocol,
                                protocol == 1 ? uint16_t{0} : port};
           const bool node = std::ranges::count(world.node_addresses, peer) > 0;
@@ -238,7 +242,8 @@ TEST(PolicyOracle, MapsDecideAsTheDefinitionDoesForRandomWorlds) {
       const auto tables = builder.Build(world);
       RC_ASSERT(tables.ok());
       for (const LocalPod& local : world.local_pods) CheckSubject(world, *tables, local);
-      isolated += std::ranges::any_of(tables->endpoints, [](const auto& each) { return each.flags; });
+      isolated +=
+          std::ranges::any_of(tables->endpoints, [](const auto& each) { return each.flags; });
     }));
   }
   EXPECT_GT(isolated, 40);  // else the worlds would prove nothing

@@ -29,7 +29,9 @@ class Policies : public ::testing::Test {
 
   void AddPod(const std::string& space, const std::string& name, const std::string& address,
               std::map<std::string, uint16_t> named_ports) {
-    inputs_.state.pods.push_back({.namespace_name = space, .name = name, .labels = {{"app", name}},
+    inputs_.state.pods.push_back({.namespace_name = space,
+                                  .name = name,
+                                  .labels = {{"app", name}},
                                   .named_ports = std::move(named_ports),
                                   .addresses = {*ParseAddress(address)}});
   }
@@ -166,7 +168,8 @@ TEST_F(Policies, AllowNothingByANamedPortThatNobodyHas) {
 }
 
 TEST_F(Policies, LeaveExceptionsOutOfACidr) {
-  Egress({.peers = {{.cidr = ParseCidr("203.0.0.0/16"), .except = {*ParseCidr("203.0.113.0/24")}}}});
+  Egress(
+      {.peers = {{.cidr = ParseCidr("203.0.0.0/16"), .except = {*ParseCidr("203.0.113.0/24")}}}});
   EXPECT_TRUE(To("203.0.1.1", 80));
   EXPECT_FALSE(To("203.0.113.1", 80));
   EXPECT_FALSE(To("203.1.0.1", 80));
@@ -206,7 +209,8 @@ TEST_F(Policies, ReachTheNodeByACidrThatHoldsIt) {
 
 TEST_F(Policies, AcceptEachKindOfRequirement) {
   NetworkPolicy& policy = Add();
-  policy.pods = {{Op::kNotIn, "app", {"db"}}, {Op::kExists, "app", {}}, {Op::kDoesNotExist, "old", {}}};
+  policy.pods = {
+      {Op::kNotIn, "app", {"db"}}, {Op::kExists, "app", {}}, {Op::kDoesNotExist, "old", {}}};
   policy.ingress = true;
   EXPECT_FALSE(From("10.0.0.2", 80));
   policy.pods.push_back({Op::kNotIn, "app", {"web"}});

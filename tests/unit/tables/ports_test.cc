@@ -25,8 +25,8 @@ void ExpectExactCover(uint16_t first, uint16_t last) {
 }
 
 TEST(SplitPortRange, CoversEachPortOnceAtTheEdges) {
-  const uint16_t edges[][2] = {{0, 0},     {0, 65535},    {1, 65535},     {65535, 65535},
-                               {0, 1},     {80, 80},      {1024, 65535},  {1, 65534},
+  const uint16_t edges[][2] = {{0, 0},         {0, 65535},     {1, 65535},    {65535, 65535},
+                               {0, 1},         {80, 80},       {1024, 65535}, {1, 65534},
                                {30000, 32767}, {32767, 32768}, {8000, 8080}};
   for (const auto& [first, last] : edges) ExpectExactCover(first, last);
 }

@@ -28,39 +28,65 @@ Service MakeService(const std::string& name, const std::vector<std::string>& add
   return service;
 }
 
+// The service itself stands after its marker.
+const ServiceLists::value_type& First(const ServiceLists& lists) {
+  return *std::next(lists.begin());
+}
+
 TEST(BuildServices, GivesEachAddressBackendsOfItsFamily) {
   const auto table = BuildServices({MakeService(
       "web", {"10.96.0.1", "fd96::1"},
       {Backend("10.0.0.2", 8080), Backend("fd00::2", 8080), Backend("10.0.0.1", 8080)})});
-  ASSERT_EQ(table.lists4.size(), 1u);
-  ASSERT_EQ(table.lists6.size(), 1u);
-  const auto key = FromBytes<service_key4>(table.lists4.begin()->first);
+  ASSERT_EQ(table.lists4.size(), 2u);
+  ASSERT_EQ(table.lists6.size(), 2u);
+  const auto key = FromBytes<service_key4>(First(table.lists4).first);
   EXPECT_EQ(key.addr, inet_addr("10.96.0.1"));
   EXPECT_EQ(key.port, htons(80));
   EXPECT_EQ(key.protocol, 6);
-  const auto& backends = table.lists4.begin()->second;
+  const auto& backends = First(table.lists4).second;
   ASSERT_EQ(backends.size(), 2u);
   EXPECT_EQ(FromBytes<backend4>(backends[0]).addr, inet_addr("10.0.0.1"));
   EXPECT_EQ(FromBytes<backend4>(backends[0]).port, htons(8080));
-  const auto& backends6 = table.lists6.begin()->second;
+  const auto& backends6 = First(table.lists6).second;
   ASSERT_EQ(backends6.size(), 1u);
   EXPECT_EQ(FromBytes<backend6>(backends6[0]).addr[15], 2);
 }
 
 TEST(BuildServices, CountsABackendOnceAndOrderDoesNotMatter) {
-  const auto a = BuildServices({MakeService("web", {"10.96.0.1"},
-      {Backend("10.0.0.1", 80), Backend("10.0.0.2", 80), Backend("10.0.0.1", 80)})});
-  const auto b = BuildServices({MakeService("web", {"10.96.0.1"},
-      {Backend("10.0.0.2", 80), Backend("10.0.0.1", 80)})});
+  const auto a = BuildServices(
+      {MakeService("web", {"10.96.0.1"},
+                   {Backend("10.0.0.1", 80), Backend("10.0.0.2", 80), Backend("10.0.0.1", 80)})});
+  const auto b = BuildServices(
+      {MakeService("web", {"10.96.0.1"}, {Backend("10.0.0.2", 80), Backend("10.0.0.1", 80)})});
   EXPECT_EQ(a.lists4, b.lists4);
 }
 
 TEST(BuildServices, KeepsAServiceWithoutBackendsSoThatItIsRefused) {
   const auto table = BuildServices({MakeService("web", {"10.96.0.1"}, {})});
-  ASSERT_EQ(table.lists4.size(), 1u);
+  ASSERT_EQ(table.lists4.size(), 2u);
   const auto plan = PlanServices(table.lists4, {}, {});
+  ASSERT_EQ(plan.writes.size(), 2u);
+  EXPECT_EQ(FromBytes<service_key4>(plan.writes[1].key).port, htons(80));
+  EXPECT_EQ(FromBytes<service_value>(plan.writes[1].value).count, 0u);
+}
+
+TEST(BuildServices, MarksEachAddressOnce) {
+  Service service = MakeService("web", {"10.96.0.1"}, {Backend("10.0.0.1", 80)});
+  service.ports.push_back({.name = "dns", .protocol = 17, .port = 53});
+  const auto table = BuildServices({service, MakeService("none", {}, {})});
+  ASSERT_EQ(table.lists4.size(), 3u);
+  const auto& [key, backends] = *table.lists4.begin();
+  EXPECT_EQ(key, ToBytes(service_key4{.addr = inet_addr("10.96.0.1")}));
+  EXPECT_TRUE(backends.empty());
+  const auto plan = PlanServices({{key, backends}}, {}, {});
   ASSERT_EQ(plan.writes.size(), 1u);
-  EXPECT_EQ(FromBytes<service_value>(plan.writes[0].value).count, 0u);
+  EXPECT_EQ(plan.writes[0].value, ToBytes(service_value{}));
+}
+
+TEST(BuildServices, MarksNoAddressWithoutPorts) {
+  Service service = MakeService("sctp", {"10.96.0.1"}, {});
+  service.ports.clear();
+  EXPECT_TRUE(BuildServices({service}).lists4.empty());
 }
 
 TEST(BuildServices, WarnsWhenTwoServicesClaimOneAddress) {
@@ -68,7 +94,7 @@ TEST(BuildServices, WarnsWhenTwoServicesClaimOneAddress) {
                                     MakeService("b", {"10.96.0.1"}, {Backend("10.0.0.2", 1)})});
   EXPECT_THAT(table.warnings, ElementsAre("service default/b: 10.96.0.1 port 80/TCP belongs to "
                                           "service default/a already; ignored"));
-  EXPECT_EQ(FromBytes<backend4>(table.lists4.begin()->second[0]).addr, inet_addr("10.0.0.1"));
+  EXPECT_EQ(FromBytes<backend4>(First(table.lists4).second[0]).addr, inet_addr("10.0.0.1"));
 }
 
 // Two maps that the writes are carried out on, checking after each one what a reader would see.
@@ -157,10 +183,10 @@ TEST(PlanServices, LeavesEachServiceWholeAtEveryStep) {
 
 TEST(PlanServices, TouchesOnlyWhatChanged) {
   Maps maps;
-  ServiceLists lists = {{ToBytes(service_key4{.addr = 1, .port = 80, .protocol = 6}),
-                         {ToBytes(backend4{.addr = 1})}},
-                        {ToBytes(service_key4{.addr = 2, .port = 80, .protocol = 6}),
-                         {ToBytes(backend4{.addr = 2})}}};
+  ServiceLists lists = {
+      {ToBytes(service_key4{.addr = 1, .port = 80, .protocol = 6}), {ToBytes(backend4{.addr = 1})}},
+      {ToBytes(service_key4{.addr = 2, .port = 80, .protocol = 6}),
+       {ToBytes(backend4{.addr = 2})}}};
   for (const auto& write : PlanServices(lists, {}, {}).writes) maps.Do(write);
   lists.begin()->second.push_back(ToBytes(backend4{.addr = 3}));
   const auto plan = PlanServices(lists, maps.services, maps.backends);
@@ -171,9 +197,11 @@ TEST(PlanServices, TouchesOnlyWhatChanged) {
 }
 
 TEST(PlanServices, SweepsListsThatAKilledAgentLeft) {
-  const MapContents backends = {{ToBytes(backend_key{9, 0}), ToBytes(backend4{.addr = 1})}};
-  const auto plan = PlanServices({}, {}, backends);
-  ASSERT_EQ(plan.writes.size(), 1u);
+  const MapContents backends = {{ToBytes(backend_key{9, 0}), ToBytes(backend4{.addr = 1})},
+                                {ToBytes(backend_key{0, 0}), ToBytes(backend4{.addr = 1})}};
+  const MapContents services = {{ToBytes(service_key4{.addr = 1}), ToBytes(service_value{})}};
+  const auto plan = PlanServices({{services.begin()->first, {}}}, services, backends);
+  ASSERT_EQ(plan.writes.size(), 2u);
   EXPECT_EQ(plan.writes[0].map, Map::kBackends);
   EXPECT_EQ(plan.final_backends, 0u);
 }

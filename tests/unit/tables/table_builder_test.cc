@@ -15,7 +15,9 @@ using ::testing::HasSubstr;
 
 TableInputs TwoPods() {
   TableInputs inputs;
-  Pod a{.namespace_name = "default", .name = "a", .labels = {{"app", "a"}},
+  Pod a{.namespace_name = "default",
+        .name = "a",
+        .labels = {{"app", "a"}},
         .addresses = {*ParseAddress("fd00::1"), *ParseAddress("10.0.0.1")}};
   Pod b{.namespace_name = "default", .name = "b", .addresses = {*ParseAddress("10.0.0.2")}};
   inputs.state.pods = {a, b};
@@ -62,7 +64,8 @@ TEST(TableBuilder, GivesTheSameTablesForTheSameInputs) {
 
 TEST(TableBuilder, AlwaysFillsEveryMapSoThatOldEntriesGo) {
   const auto tables = *TableBuilder().Build({});
-  for (const char* map : {"endpoints", "ipcache4", "ipcache6", "policy", "prefilter4", "prefilter6"}) {
+  for (const char* map :
+       {"endpoints", "ipcache4", "ipcache6", "policy", "prefilter4", "prefilter6"}) {
     ASSERT_TRUE(tables.maps.contains(map)) << map;
     EXPECT_TRUE(tables.maps.at(map).empty()) << map;
   }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // WriteTables against real maps.
-#include "agent/tables/writer.h"
-
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -9,6 +7,7 @@
 #include <map>
 
 #include "agent/tables/address.h"
+#include "agent/tables/writer.h"
 #include "kernel_maps.h"
 
 namespace bonsai::tables {
@@ -22,14 +21,19 @@ class Writer : public KernelMaps {
   // Pods web and db, with a policy that lets db reach web on `ports`.
   Tables PolicyTables(std::vector<PolicyPort> ports) {
     TableInputs inputs;
-    Pod web{.namespace_name = "default", .name = "web", .labels = {{"app", "web"}},
+    Pod web{.namespace_name = "default",
+            .name = "web",
+            .labels = {{"app", "web"}},
             .addresses = {*ParseAddress("10.0.0.1"), *ParseAddress("fd00::1")}};
-    Pod db{.namespace_name = "default", .name = "db", .labels = {{"app", "db"}},
+    Pod db{.namespace_name = "default",
+           .name = "db",
+           .labels = {{"app", "db"}},
            .addresses = {*ParseAddress("10.0.0.2")}};
     inputs.state.pods = {web, db};
     inputs.local_pods = {{web, 11}};
     NetworkPolicy policy{.namespace_name = "default", .name = "p", .ingress = true};
-    policy.ingress_rules = {{.peers = {{.cidr = ParseCidr("10.0.0.0/24")}}, .ports = std::move(ports)}};
+    policy.ingress_rules = {
+        {.peers = {{.cidr = ParseCidr("10.0.0.0/24")}}, .ports = std::move(ports)}};
     inputs.state.policies = {policy};
     return Built(inputs);
   }
@@ -37,7 +41,8 @@ class Writer : public KernelMaps {
   Tables ServiceTables(int services, int backends) {
     TableInputs inputs;
     for (int s = 0; s < services; ++s) {
-      Service service{.namespace_name = "default", .name = "s" + std::to_string(s),
+      Service service{.namespace_name = "default",
+                      .name = "s" + std::to_string(s),
                       .addresses = {*ParseAddress("10.96.0." + std::to_string(s))}};
       service.ports = {{.port = 80}};
       for (int b = 0; b < backends; ++b) {
@@ -99,21 +104,43 @@ TEST_F(Writer, WritesOnlyTheDifferenceAndRaisesTheEpochOnlyForAChange) {
   MakePolicyMaps();
   const Tables before = PolicyTables({{.port = 80}});
   EXPECT_TRUE(WriteTables(before, targets_).policy_changed);
-  EXPECT_EQ(Epoch(), 1u);
+  const uint32_t epoch = Epoch();
+  EXPECT_NE(epoch, 0u);
 
   const WriteReport again = WriteTables(before, targets_);
   EXPECT_FALSE(again.policy_changed);
-  EXPECT_EQ(Epoch(), 1u);
+  EXPECT_EQ(Epoch(), epoch);
   for (const MapReport& map : again.maps) EXPECT_EQ(map.added + map.changed + map.deleted, 0u);
 
   const Tables after = PolicyTables({{.port = 81}});
   const WriteReport changed = WriteTables(after, targets_);
   EXPECT_TRUE(changed.policy_changed);
-  EXPECT_EQ(Epoch(), 2u);
+  EXPECT_EQ(Epoch(), epoch + 1);
   EXPECT_GT(Find(changed, "policy")->added, 0u);
   EXPECT_EQ(Find(changed, "policy")->added, Find(changed, "policy")->deleted);
   EXPECT_EQ(Find(changed, "ipcache4")->changed, 0u);
   EXPECT_EQ(Read("policy"), after.maps.at("policy"));
+}
+
+TEST_F(Writer, StartsANewEpochMapAtANumberThatNoOldVerdictHas) {
+  MakePolicyMaps();
+  EXPECT_TRUE(WriteTables({.maps = Built({}).maps}, targets_).policy_changed);  // nothing to write
+  const uint32_t first = Epoch();
+  const uint32_t key = 0, zero = 0;
+  ASSERT_TRUE(targets_["policy_epoch"].map->Update(&key, &zero).ok());  // as made anew
+  EXPECT_TRUE(WriteTables({.maps = Built({}).maps}, targets_).policy_changed);
+  EXPECT_NE(Epoch(), 0u);
+  EXPECT_NE(Epoch(), first);
+}
+
+TEST_F(Writer, RaisesTheEpochOnRequestAndSkipsZero) {
+  EXPECT_FALSE(*RaisePolicyEpoch(targets_));
+  MakePolicyMaps();
+  const uint32_t key = 0, last = 0xffffffff;
+  ASSERT_TRUE(targets_["policy_epoch"].map->Update(&key, &last).ok());
+  EXPECT_FALSE(*RaisePolicyEpoch(targets_, /*only_if_new=*/true));
+  EXPECT_TRUE(*RaisePolicyEpoch(targets_));
+  EXPECT_EQ(Epoch(), 1u);
 }
 
 TEST_F(Writer, CorrectsEntriesThatItDidNotWrite) {
@@ -131,6 +158,7 @@ TEST_F(Writer, RefusesWhatDoesNotFitAndLeavesTheWholeGroupAlone) {
   MakePolicyMaps(/*policy_entries=*/4);
   const Tables small = PolicyTables({});
   ASSERT_THAT(WriteTables(small, targets_).errors, IsEmpty());
+  const uint32_t epoch = Epoch();
   const std::map<std::string, MapContents> before = {
       {"policy", Read("policy")}, {"endpoints", Read("endpoints")}, {"ipcache4", Read("ipcache4")}};
 
@@ -143,7 +171,7 @@ TEST_F(Writer, RefusesWhatDoesNotFitAndLeavesTheWholeGroupAlone) {
             fmt::format("writing map policy: {} entries wanted, 4 fit; raise policy-setting",
                         big.maps["policy"].size()));
   for (const auto& [name, contents] : before) EXPECT_EQ(Read(name), contents) << name;
-  EXPECT_EQ(Epoch(), 1u);
+  EXPECT_EQ(Epoch(), epoch);
   EXPECT_EQ(Find(report, "policy")->entries, before.at("policy").size());
 }
 
@@ -173,23 +201,24 @@ TEST_F(Writer, OneGroupThatDoesNotFitDoesNotHoldUpAnother) {
 TEST_F(Writer, WritesServicesAndReplacesTheirLists) {
   MakeServiceMaps();
   ASSERT_THAT(WriteTables(ServiceTables(2, 3), targets_).errors, IsEmpty());
-  EXPECT_EQ(Read("services4").size(), 2u);
+  EXPECT_EQ(Read("services4").size(), 4u);  // with their markers
   EXPECT_EQ(Read("backends4").size(), 6u);
 
   const Tables after = ServiceTables(1, 2);
   const WriteReport report = WriteTables(after, targets_);
   EXPECT_THAT(report.errors, IsEmpty());
-  ASSERT_EQ(Read("services4").size(), 1u);
-  const auto service = FromBytes<service_value>(Read("services4").begin()->second);
+  ASSERT_EQ(Read("services4").size(), 2u);
+  const auto& [key, backends] = *std::next(after.services.lists4.begin());
+  const auto service = FromBytes<service_value>(Read("services4").at(key));
   EXPECT_EQ(service.count, 2u);
   MapContents expected;
   for (uint32_t slot = 0; slot < 2; ++slot) {
-    expected[ToBytes(backend_key{service.list, slot})] = after.services.lists4.begin()->second[slot];
+    expected[ToBytes(backend_key{service.list, slot})] = backends[slot];
   }
   EXPECT_EQ(Read("backends4"), expected);
   EXPECT_EQ(Find(report, "backends4")->deleted, 6u);
   EXPECT_EQ(Find(report, "backends4")->entries, 2u);
-  EXPECT_EQ(Find(report, "services4")->entries, 1u);
+  EXPECT_EQ(Find(report, "services4")->entries, 2u);
 }
 
 TEST_F(Writer, RefusesBackendsThatWouldNotFitBesideTheirPredecessors) {
