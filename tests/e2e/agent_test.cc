@@ -266,8 +266,8 @@ TEST_F(Agent, LeavesTheNodeAsItWasAfterUninstall) {
   Start();
   EXPECT_NE(looks(), before);
   cluster.StopAgent(SIGTERM);
-  auto uninstall = cluster.node.Exec(std::string(BONSAI_BIN_DIR "/bonsai-agent --uninstall --bpf-root ") +
-                                     cluster.bpf_root());
+  auto uninstall = cluster.node.Exec(std::string(BONSAI_BIN_DIR "/bonsai-agent --uninstall --socket ") +
+                                     cluster.socket() + " --bpf-root " + cluster.bpf_root());
   EXPECT_EQ(uninstall.exit_code, 0) << uninstall.output;
   EXPECT_EQ(looks(), before);
 }

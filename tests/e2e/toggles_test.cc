@@ -10,7 +10,6 @@ namespace bonsai::testing {
 namespace {
 
 using ::testing::IsEmpty;
-using ::testing::IsSubsetOf;
 using ::testing::UnorderedElementsAreArray;
 using Names = std::set<std::string>;
 
@@ -28,7 +27,7 @@ struct Toggle {
   std::string name;
   ConfigMap on;    // on top of OnlyIpv4
   Names maps;      // exactly what the kernel must then hold
-  Names programs;  // tail-call programs that must then be loaded
+  Names programs;  // exactly what must then be loaded besides from_pod and to_pod
 };
 
 Names operator+(Names a, const Names& b) {
@@ -37,21 +36,26 @@ Names operator+(Names a, const Names& b) {
 }
 
 std::vector<Toggle> Toggles() {
-  const Names ct4 = {"ct4", "from_pod_calls", "to_pod_calls", "scratch"};
+  const Names ct4 = {"ct4", "from_pod_calls", "to_pod_calls"};
+  const Names calls4 = {"fp_create4", "fp_related4", "tp_create4", "tp_related4"};
+  const Names calls6 = {"fp_create6", "fp_related6", "tp_create6", "tp_related6"};
   return {
-      {"conntrack", {{"enable-conntrack", "true"}}, ct4, {}},
-      {"ipv6", {{"enable-conntrack", "true"}, {"enable-ipv6", "true"}}, ct4 + Names{"ct6"}, {}},
-      {"metrics", {{"enable-datapath-metrics", "true"}}, {"metrics"}, {}},
+      {"conntrack", {{"enable-conntrack", "true"}}, ct4, calls4},
+      {"ipv6",
+       {{"enable-conntrack", "true"}, {"enable-ipv6", "true"}},
+       ct4 + Names{"ct6"},
+       calls4 + calls6},
+      {"metrics", {{"enable-datapath-metrics", "true"}}, {"metrics"}, {"from_netdev"}},
       {"flow-events", {{"enable-flow-events", "true"}}, {"events"}, {}},
-      {"prefilter", {{"enable-prefilter", "true"}}, {"prefilter4"}, {}},
+      {"prefilter", {{"enable-prefilter", "true"}}, {"prefilter4"}, {"xdp_prefilter"}},
       {"policy",
        {{"enable-conntrack", "true"}, {"enable-policy", "true"}},
        ct4 + Names{"policy", "policy_epoch", "endpoints", "ipcache4"},
-       {}},
+       calls4 + Names{"fp_policy4", "fp_recheck4", "tp_policy4", "tp_recheck4"}},
       {"load-balancer",
        {{"enable-conntrack", "true"}, {"enable-load-balancer", "true"}},
        ct4 + Names{"services4", "backends4"},
-       {}},
+       calls4 + Names{"fp_lb4"}},
   };
 }
 
@@ -63,7 +67,8 @@ TEST(Toggles, BringExactlyTheirMapsAndTakeThemAwayAgainUnderTraffic) {
   cluster.StartAgent();
   ASSERT_TRUE(cluster.WaitInSync());
   EXPECT_THAT(cluster.KernelMaps(), IsEmpty()) << "nothing but IPv4 is on";
-  Names bare_programs = cluster.KernelPrograms();
+  const Names bare_programs = {"from_pod", "to_pod"};
+  EXPECT_THAT(cluster.KernelPrograms(), UnorderedElementsAreArray(bare_programs));
 
   SteadyTraffic traffic(cluster.pod_a, kPodB4, kServerPort);
   for (const Toggle& toggle : Toggles()) {
@@ -73,6 +78,7 @@ TEST(Toggles, BringExactlyTheirMapsAndTakeThemAwayAgainUnderTraffic) {
     cluster.SetConfig(config);
     ASSERT_TRUE(cluster.WaitInSync());
     EXPECT_THAT(cluster.KernelMaps(), UnorderedElementsAreArray(toggle.maps));
+    EXPECT_THAT(cluster.KernelPrograms(), UnorderedElementsAreArray(bare_programs + toggle.programs));
     cluster.SetConfig(OnlyIpv4());
     ASSERT_TRUE(cluster.WaitInSync());
     EXPECT_THAT(cluster.KernelMaps(), IsEmpty());

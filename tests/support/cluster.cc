@@ -82,7 +82,8 @@ Cluster::~Cluster() {
   if (::testing::Test::HasFailure()) {
     std::fprintf(stderr, "--- agent log\n%s---\n", AgentLog().c_str());
   }
-  Shell(node.Wrap(std::string(BONSAI_BIN_DIR "/bonsai-agent --uninstall --bpf-root ") + bpf_root_));
+  Shell(node.Wrap(std::string(BONSAI_BIN_DIR "/bonsai-agent --uninstall --socket ") + socket() +
+                  " --bpf-root " + bpf_root_));
   std::error_code ignored;
   fs::remove_all(bpf_root_, ignored);
   fs::remove_all(directory_, ignored);
@@ -221,9 +222,20 @@ std::string Cluster::AgentLog() const {
 bool Cluster::WaitInSync(int timeout_seconds) const {
   return WaitFor(
       [&] {
-        auto status = Ctl("status");
-        return status.is_object() && status.value("/configuration/in_sync"_json_pointer, false) &&
-               status.value("/configuration/generation"_json_pointer, std::string("0")) != "0";
+        auto config = Ctl("config");
+        if (!config.is_object() || config.value("generation", "0") == "0") return false;
+        size_t given = 0;
+        for (const auto& setting : config["settings"]) {
+          if (!setting.value("is_given", false)) continue;
+          ++given;
+          auto wanted = config_.find(setting["key"]);
+          if (wanted == config_.end()) return false;
+          std::string value = wanted->second;
+          std::erase(value, ' ');
+          if (setting["value"] != value) return false;
+        }
+        return given == config_.size() && Ctl("status").value(
+                                              "/configuration/in_sync"_json_pointer, false);
       },
       timeout_seconds);
 }

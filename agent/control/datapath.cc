@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/control/datapath.h"
+
+#include <fnmatch.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <set>
+
+#include "agent/base/status.h"
+#include "agent/constants/constant_set.h"
+#include "agent/kernel/bpffs.h"
+#include "agent/kernel/map_costs.h"
+#include "agent/load/pins.h"
+#include "agent/reachability/liveness.h"
+
+namespace bonsai::control {
+namespace {
+
+// The datapath's objects; each has one entry program, for the hook of the same name.
+struct HookObject {
+  attach::Hook hook;
+  const char* object;
+};
+constexpr HookObject kHookObjects[] = {{HOOK_XDP, "xdp"},
+                                       {HOOK_FROM_POD, "from_pod"},
+                                       {HOOK_TO_POD, "to_pod"},
+                                       {HOOK_FROM_NETDEV, "from_netdev"}};
+
+class Stopwatch {
+ public:
+  double Lap() {
+    const auto now = std::chrono::steady_clock::now();
+    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+bool Matches(const std::vector<std::string>& patterns, const std::string& name) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+    return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+  });
+}
+
+bool IsUplink(const settings::Settings& settings, const kernel::NodeFacts& node,
+              const kernel::Link& link) {
+  const std::vector<std::string>& patterns = settings.List("uplink-devices");
+  if (!patterns.empty()) return Matches(patterns, link.name);
+  const auto& defaults = node.default_route_ifindexes;
+  return std::find(defaults.begin(), defaults.end(), link.ifindex) != defaults.end();
+}
+
+// Whether two plans make the same programs and maps. Equal instructions and constants are equal
+// programs; the objects on disk are read once, so the instructions are.
+bool SameKernelState(const plan::LoadPlan& a, const plan::LoadPlan& b) {
+  if (a.objects.size() != b.objects.size() || a.maps.size() != b.maps.size()) return false;
+  for (size_t i = 0; i < a.objects.size(); ++i) {
+    const plan::ObjectPlan& x = a.objects[i];
+    const plan::ObjectPlan& y = b.objects[i];
+    if (x.needed != y.needed || (x.needed && x.sections != y.sections)) return false;
+  }
+  for (size_t i = 0; i < a.maps.size(); ++i) {
+    if (a.maps[i].create != b.maps[i].create || a.maps[i].name != b.maps[i].name) return false;
+    if (a.maps[i].create && a.maps[i].max_entries != b.maps[i].max_entries) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Datapath::Datapath(const Options& options, std::vector<object::ObjectSpec> objects,
+                   kernel::Features features, plan::CostFacts costs, attach::Attached attached)
+    : bpf_root_(options.bpf_root),
+      objects_(std::move(objects)),
+      features_(std::move(features)),
+      costs_(costs),
+      attached_(std::move(attached)) {}
+
+absl::StatusOr<std::vector<object::ObjectSpec>> Datapath::ReadObjects(const std::string& directory) {
+  std::vector<object::ObjectSpec> objects;
+  for (const HookObject& entry : kHookObjects) {
+    const std::string path = directory + "/" + entry.object + ".bpf.o";
+    std::error_code error;
+    if (!std::filesystem::exists(path, error)) {
+      return base::NotFound("reading the datapath: {} does not exist; --bpf-dir must name the "
+                            "directory of the *.bpf.o files", path);
+    }
+    ASSIGN_OR_RETURN(object::ObjectSpec spec, object::Read(path));
+    objects.push_back(std::move(spec));
+  }
+  return objects;
+}
+
+absl::StatusOr<settings::Schema> Datapath::MakeSchema(
+    const std::vector<object::ObjectSpec>& objects) {
+  ASSIGN_OR_RETURN(std::vector<settings::SettingSpec> specs, object::SettingSpecs(objects));
+  const std::vector<settings::SettingSpec>& own = settings::AgentSettings();
+  specs.insert(specs.end(), own.begin(), own.end());
+  return settings::Schema::Make(std::move(specs));
+}
+
+absl::StatusOr<Datapath> Datapath::Open(const Options& options) {
+  ASSIGN_OR_RETURN(auto objects, ReadObjects(options.bpf_dir));
+  ASSIGN_OR_RETURN(kernel::Features features, kernel::Probe());
+  RETURN_IF_ERROR(kernel::EnsureBpffs());
+  plan::CostFacts costs;
+  ASSIGN_OR_RETURN(costs.possible_cpus, kernel::PossibleCpus());
+  costs.page_size = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
+  auto measured = kernel::MeasureMapCosts();
+  if (measured.ok()) costs.costs = *measured;
+  ASSIGN_OR_RETURN(auto attached, attach::Attached::AdoptExisting(
+                                      {.root = options.bpf_root, .use_tcx = features.tcx}));
+  return Datapath(options, std::move(objects), std::move(features), costs, std::move(attached));
+}
+
+absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings,
+                                              const kernel::NodeFacts& node) const {
+  const constants::NodeConstants facts = {{"kernel_hz", node.kernel_hz}};
+  std::vector<plan::AnalyzedObject> analyzed;
+  for (const object::ObjectSpec& spec : objects_) {
+    ASSIGN_OR_RETURN(constants::ConstantSet set, constants::Resolve(settings, facts, spec));
+    ASSIGN_OR_RETURN(reachability::Liveness liveness, reachability::Analyze(spec, set));
+    analyzed.push_back({&spec, std::move(set), std::move(liveness)});
+  }
+  return plan::Make(analyzed, settings, costs_);
+}
+
+absl::StatusOr<std::unique_ptr<load::Loaded>> Datapath::Load(const plan::LoadPlan& plan) const {
+  const load::Options options{.root = bpf_root_, .memory_measurable = features_.map_mem_usage};
+  load::ExistingMaps existing;
+  std::map<std::string, kernel::BpfMap> pinned;  // of an earlier agent
+  if (loaded_ != nullptr) {
+    existing = loaded_->Shareable();
+  } else {
+    ASSIGN_OR_RETURN(pinned, load::OpenPinnedMaps(bpf_root_));
+    for (const auto& [name, map] : pinned) existing[name] = &map;
+  }
+  ASSIGN_OR_RETURN(load::Loaded loaded, load::Execute(plan, existing, options));
+  return std::make_unique<load::Loaded>(std::move(loaded));
+}
+
+std::vector<attach::Target> Datapath::Targets(const settings::Settings& settings,
+                                              const kernel::NodeFacts& node) {
+  std::vector<attach::Target> targets;
+  for (const kernel::Link& link : node.links) {
+    if (link.loopback) continue;
+    // A device that is both, by its name a pod's and by its route an uplink, is an uplink.
+    if (IsUplink(settings, node, link)) {
+      targets.push_back({link.name, link.ifindex, HOOK_XDP});
+      targets.push_back({link.name, link.ifindex, HOOK_FROM_NETDEV});
+    } else if (Matches(settings.List("pod-devices"), link.name)) {
+      targets.push_back({link.name, link.ifindex, HOOK_FROM_POD});
+      targets.push_back({link.name, link.ifindex, HOOK_TO_POD});
+    }
+  }
+  return targets;
+}
+
+attach::Programs Datapath::EntryPrograms(const plan::LoadPlan& plan, const load::Loaded& loaded) {
+  attach::Programs programs;
+  for (const plan::ProgramPlan& program : plan.programs) {
+    if (program.is_tail || !program.load) continue;
+    for (const HookObject& entry : kHookObjects) {
+      if (program.object == entry.object) {
+        programs[entry.hook] = loaded.ProgramFd(program.object, program.name);
+      }
+    }
+  }
+  return programs;
+}
+
+absl::Status Datapath::Attach(const settings::Settings& settings, const kernel::NodeFacts& node,
+                              const plan::LoadPlan& plan, const load::Loaded& loaded) {
+  ASSIGN_OR_RETURN(attach::Outcome outcome, attached_.Upsert(Targets(settings, node),
+                                                             EntryPrograms(plan, loaded)));
+  warnings_ = std::move(outcome.warnings);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& settings,
+                                                  const kernel::NodeFacts& node, const Fill& fill,
+                                                  std::string& stage) {
+  Applied applied;
+  Stopwatch watch;
+  stage = "plan";
+  ASSIGN_OR_RETURN(plan::LoadPlan next, Plan(settings, node));
+  applied.seconds["plan"] = watch.Lap();
+  if (loaded_ != nullptr && SameKernelState(*plan_, next)) {
+    stage = "attach";
+    RETURN_IF_ERROR(Attach(settings, node, next, *loaded_));
+    applied.seconds["attach"] = watch.Lap();
+    plan_ = std::make_shared<const plan::LoadPlan>(std::move(next));
+    return applied;
+  }
+  stage = "load";
+  ASSIGN_OR_RETURN(std::unique_ptr<load::Loaded> loaded, Load(next));
+  applied.seconds["load"] = watch.Lap();
+  fill(next, *loaded);
+  applied.seconds["tables"] = watch.Lap();
+  stage = "attach";
+  RETURN_IF_ERROR(Attach(settings, node, next, *loaded));
+  // From here on the new generation serves. A pin that cannot be moved now only costs a restarted
+  // agent the state of that map, so it is a warning and not a way back.
+  absl::Status committed = loaded->Commit();
+  if (!committed.ok()) warnings_.push_back(base::Message(committed));
+  applied.seconds["attach"] = watch.Lap();
+  applied.new_generation = true;
+  plan_ = std::make_shared<const plan::LoadPlan>(std::move(next));
+  loaded_ = std::move(loaded);  // the earlier generation goes
+  return applied;
+}
+
+absl::Status Datapath::Uninstall(const std::string& bpf_root) {
+  RETURN_IF_ERROR(attach::RemoveAll(bpf_root));
+  return load::RemovePins(bpf_root);
+}
+
+}  // namespace bonsai::control

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The datapath as control sees it: settings and node facts in, a running generation out. The steps
+// of DESIGN.md section 2 in their order; everything before Apply is pure. Used by the reconciler
+// thread alone.
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/attach/attached.h"
+#include "agent/control/options.h"
+#include "agent/kernel/features.h"
+#include "agent/kernel/node_facts.h"
+#include "agent/load/loaded.h"
+#include "agent/object/object_spec.h"
+#include "agent/plan/load_plan.h"
+#include "agent/settings/settings.h"
+
+namespace bonsai::control {
+
+// Seconds by stage of the last change.
+using StageSeconds = std::map<std::string, double>;
+
+class Datapath {
+ public:
+  // Reads the objects and what this kernel can do. InvalidArgument: an object is missing or broken;
+  // FailedPrecondition: the kernel cannot run it.
+  static absl::StatusOr<Datapath> Open(const Options& options);
+
+  // xdp, from_pod, to_pod and from_netdev.bpf.o of a directory.
+  static absl::StatusOr<std::vector<object::ObjectSpec>> ReadObjects(const std::string& directory);
+  // The schema of all settings: the agent's own and the objects' constants.
+  static absl::StatusOr<settings::Schema> MakeSchema(
+      const std::vector<object::ObjectSpec>& objects);
+  // Detaches and unpins everything of ours below a pin root. Needs no running agent.
+  static absl::Status Uninstall(const std::string& bpf_root);
+
+  // What these settings make of the objects. Pure.
+  absl::StatusOr<plan::LoadPlan> Plan(const settings::Settings& settings,
+                                      const kernel::NodeFacts& node) const;
+
+  // Fills the maps of a generation that nothing is attached to yet.
+  using Fill = std::function<void(const plan::LoadPlan&, const load::Loaded&)>;
+
+  struct Applied {
+    bool new_generation = false;  // false: only attachments changed, or nothing
+    StageSeconds seconds;
+  };
+  // Brings the plan for these settings into force: load, fill, attach, commit. When the programs in
+  // force are already those of the plan, only devices are attached and detached. On an error all is
+  // as before. `stage` names the step that failed: "plan", "load" or "attach".
+  absl::StatusOr<Applied> Apply(const settings::Settings& settings, const kernel::NodeFacts& node,
+                                const Fill& fill, std::string& stage);
+
+  const kernel::Features& features() const { return features_; }
+  // Null before the first Apply.
+  const load::Loaded* loaded() const { return loaded_.get(); }
+  std::shared_ptr<const plan::LoadPlan> plan() const { return plan_; }
+  std::vector<attach::Attachment> attachments() const { return attached_.attachments(); }
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+  const std::vector<object::ObjectSpec>& objects() const { return objects_; }
+
+ private:
+  Datapath(const Options& options, std::vector<object::ObjectSpec> objects,
+           kernel::Features features, plan::CostFacts costs, attach::Attached attached);
+
+  absl::StatusOr<std::unique_ptr<load::Loaded>> Load(const plan::LoadPlan& plan) const;
+  absl::Status Attach(const settings::Settings& settings, const kernel::NodeFacts& node,
+                      const plan::LoadPlan& plan, const load::Loaded& loaded);
+  static std::vector<attach::Target> Targets(const settings::Settings& settings,
+                                             const kernel::NodeFacts& node);
+  static attach::Programs EntryPrograms(const plan::LoadPlan& plan, const load::Loaded& loaded);
+
+  std::string bpf_root_;
+  std::vector<object::ObjectSpec> objects_;
+  kernel::Features features_;
+  plan::CostFacts costs_;
+  std::shared_ptr<const plan::LoadPlan> plan_;
+  std::unique_ptr<load::Loaded> loaded_;
+  attach::Attached attached_;
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace bonsai::control

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/control/observe.h"
+
+#include <cstring>
+
+#include "agent/base/status.h"
+#include "agent/tables/map_contents.h"
+#include "datapath/include/contract.h"
+
+namespace bonsai::control {
+namespace {
+
+struct ReasonName {
+  uint32_t value;
+  const char* label;
+};
+constexpr ReasonName kReasons[] = {
+#define X(symbol, value, label) {value, label},
+    BONSAI_REASONS(X)
+#undef X
+};
+constexpr const char* kHooks[HOOK_COUNT] = {"xdp", "from-pod", "to-pod", "from-netdev"};
+
+bool IsToggle(const settings::SettingSpec& spec) {
+  return spec.kind == settings::Kind::kBool && spec.key == "enable-" + spec.feature;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<report::ReasonCount>> ReadReasons(const kernel::BpfMap& metrics) {
+  std::vector<report::ReasonCount> counts;
+  std::vector<uint8_t> value(metrics.ValueBytes());
+  for (const ReasonName& reason : kReasons) {
+    for (uint32_t hook = 0; hook < HOOK_COUNT; ++hook) {
+      const uint32_t slot = METRICS_SLOT(reason.value, hook);
+      RETURN_IF_ERROR(metrics.Lookup(&slot, value.data()));
+      report::ReasonCount count{.reason = reason.label, .hook = kHooks[hook],
+                                .is_drop = reason.value > DROP_FIRST};
+      for (size_t at = 0; at + sizeof(metrics_value) <= value.size(); at += sizeof(metrics_value)) {
+        metrics_value one;
+        std::memcpy(&one, value.data() + at, sizeof(one));
+        count.packets += one.packets;
+        count.bytes += one.bytes;
+      }
+      if (count.packets != 0) counts.push_back(std::move(count));
+    }
+  }
+  return counts;
+}
+
+std::vector<report::FeatureState> Features(const settings::Schema& schema,
+                                           const settings::Settings& settings,
+                                           const plan::LoadPlan& plan,
+                                           const std::map<std::string, report::LoadedMap>& maps) {
+  std::vector<report::FeatureState> features;
+  for (const auto& [key, spec] : schema.specs()) {
+    if (!IsToggle(spec)) continue;
+    report::FeatureState feature{.name = spec.feature, .setting = key, .on = settings.Bool(key),
+                                 .doc = spec.doc};
+    for (const plan::MapPlan& map : plan.maps) {
+      if (map.feature != spec.feature) continue;
+      feature.maps.push_back(map.name);
+      const auto loaded = maps.find(map.name);
+      if (loaded != maps.end()) {
+        feature.bytes_loaded += loaded->second.bytes;
+      } else if (!map.create) {
+        feature.bytes_saved += map.bytes;
+      }
+    }
+    features.push_back(std::move(feature));
+  }
+  return features;
+}
+
+uint64_t MemorySaved(const plan::LoadPlan& plan,
+                     const std::map<std::string, report::LoadedProgram>& programs) {
+  uint64_t saved = 0, jited = 0, translated = 0;
+  for (const plan::MapPlan& map : plan.maps) saved += map.create ? 0 : map.bytes;
+  for (const auto& [name, program] : programs) {
+    jited += program.jited_bytes;
+    translated += program.translated_insns;
+  }
+  const double per_insn =
+      translated == 0 ? kTypicalJitBytes : static_cast<double>(jited) / static_cast<double>(translated);
+  for (const plan::ProgramPlan& program : plan.programs) {
+    if (!program.load) saved += static_cast<uint64_t>(per_insn * program.slots);
+  }
+  return saved;
+}
+
+std::vector<report::Endpoint> Endpoints(const tables::Tables& tables,
+                                        const std::map<uint32_t, std::string>& device_names) {
+  std::vector<report::Endpoint> rows;
+  for (const tables::EndpointInfo& info : tables.endpoints) {
+    const auto device = device_names.find(info.ifindex);
+    rows.push_back({.pod = info.namespace_name + "/" + info.name,
+                    .addresses = info.addresses,
+                    .endpoint_id = info.endpoint_id,
+                    .identity = info.identity,
+                    .device = device == device_names.end() ? "" : device->second,
+                    .enforce_ingress = (info.flags & ENDPOINT_ENFORCE_INGRESS) != 0,
+                    .enforce_egress = (info.flags & ENDPOINT_ENFORCE_EGRESS) != 0});
+  }
+  return rows;
+}
+
+std::vector<report::ServiceRow> Services(const std::vector<tables::Service>& services) {
+  std::vector<report::ServiceRow> rows;
+  for (const tables::Service& service : services) {
+    const std::string name = service.namespace_name + "/" + service.name;
+    for (const tables::ServicePort& port : service.ports) {
+      for (const tables::Address& address : service.addresses) {
+        report::ServiceRow row{.service = port.name.empty() ? name : name + ":" + port.name,
+                               .address = address,
+                               .port = port.port,
+                               .protocol = port.protocol};
+        for (const auto& backend : port.backends) {
+          if (backend.first.family == address.family) row.backends.push_back(backend);
+        }
+        rows.push_back(std::move(row));
+      }
+    }
+  }
+  return rows;
+}
+
+std::vector<report::PolicyRuleRow> PolicyRules(const tables::Tables& tables) {
+  std::map<uint32_t, uint32_t> entries;
+  const auto policy = tables.maps.find("policy");
+  if (policy != tables.maps.end()) {
+    for (const auto& [key, value] : policy->second) {
+      ++entries[tables::FromBytes<policy_value>(value).rule];
+    }
+  }
+  std::vector<report::PolicyRuleRow> rows;
+  for (const tables::RuleInfo& rule : tables.rules) {
+    rows.push_back({.rule = rule.id,
+                    .policy = rule.policy_namespace + "/" + rule.policy_name,
+                    .direction = rule.direction == POLICY_INGRESS ? "ingress" : "egress",
+                    .description = rule.description,
+                    .entries = entries[rule.id]});
+  }
+  return rows;
+}
+
+}  // namespace bonsai::control

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/control/reconciler.h"
+
+#include <algorithm>
+
+#include "agent/base/status.h"
+#include "agent/control/observe.h"
+#include "agent/tables/conntrack_gc.h"
+
+namespace bonsai::control {
+namespace {
+
+constexpr std::chrono::seconds kPublishInterval{2};
+constexpr std::chrono::seconds kFirstRetryDelay{1};
+constexpr std::chrono::seconds kLongestRetryDelay{60};
+
+std::vector<std::string> Messages(const std::vector<absl::Status>& errors) {
+  std::vector<std::string> messages;
+  for (const absl::Status& error : errors) messages.push_back(base::Message(error));
+  return messages;
+}
+
+// One problem a line of the message, so that each can come and go by itself.
+std::vector<std::string> Lines(const absl::Status& status) {
+  std::vector<std::string> lines;
+  std::string text = base::Message(status);
+  for (size_t start = 0; start < text.size();) {
+    const size_t end = std::min(text.find('\n', start), text.size());
+    if (end > start) lines.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return lines;
+}
+
+}  // namespace
+
+Reconciler::Reconciler(const Options& options, const settings::Schema& schema, Datapath datapath,
+                       Inbox& inbox, report::Publisher& publisher, report::FlowHub& hub,
+                       base::Logger log)
+    : options_(options),
+      inbox_(inbox),
+      publisher_(publisher),
+      hub_(hub),
+      log_(std::move(log)),
+      schema_(std::make_shared<const settings::Schema>(schema)),
+      config_(options, *schema_),
+      problems_(log_),
+      datapath_(std::move(datapath)),
+      desired_(options),
+      flow_reader_(publisher, hub) {
+  configuration_.source = config_.path();
+}
+
+void Reconciler::Run(std::stop_token stop) {
+  Events events = kConfigChanged | kManifestsChanged | kNetworkChanged;
+  while (!stop.stop_requested()) {
+    Step(events);
+    publisher_.Publish(Observe());
+    events = inbox_.Take(NextWake(), stop);
+  }
+}
+
+void Reconciler::Step(Events events) {
+  if (events & kNetworkChanged || !node_) ReadNode();
+  if (events & kConfigChanged) ReadConfig();
+  if (events & kManifestsChanged) ReadManifests();
+  if (node_ && wanted_) Reconcile(events);
+  ReconcileServers();
+}
+
+void Reconciler::Reconcile(Events events) {
+  const bool retry = retry_at_ && Clock::now() >= *retry_at_;
+  if (wanted_changed_ || retry || events & kNetworkChanged) ReconcileDatapath();
+  if (in_force_ == nullptr) return;
+  if (tables_stale_) ReconcileTables();
+  if (Clock::now() >= next_gc_) CollectConntrack();
+}
+
+void Reconciler::ReadNode() {
+  absl::StatusOr<kernel::NodeFacts> node = kernel::GatherNodeFacts();
+  problems_.Set("node", node.status());
+  if (!node.ok()) return;
+  node_ = *std::move(node);
+  tables_stale_ = true;
+}
+
+void Reconciler::ReadConfig() {
+  absl::StatusOr<settings::Settings> read = config_.Read();
+  if (read.ok()) {
+    problems_.Set("configuration", std::vector<std::string>());
+    refused_.clear();
+    // The watcher also calls when nothing has changed; only another configuration is worth a try.
+    if (!wanted_ || wanted_->values() != read->values() || wanted_->given() != read->given()) {
+      wanted_ = *std::move(read);
+      wanted_changed_ = true;
+      retry_delay_ = kFirstRetryDelay;
+    }
+    if (in_force_ != nullptr && in_force_->values() == wanted_->values()) {
+      configuration_.in_sync = true;
+    }
+    return;
+  }
+  std::vector<std::string> lines = Lines(read.status());
+  problems_.Set("configuration", lines);
+  MarkDrift();
+  if (refused_ != lines) ++configuration_.rejections["settings"];
+  refused_ = std::move(lines);
+}
+
+void Reconciler::MarkDrift() {
+  if (configuration_.in_sync) configuration_.drift_since = std::chrono::system_clock::now();
+  configuration_.in_sync = false;
+}
+
+void Reconciler::ReadManifests() {
+  problems_.Set("manifests", desired_.Refresh());
+  tables_stale_ = true;
+}
+
+void Reconciler::ReconcileDatapath() {
+  wanted_changed_ = false;
+  if (absl::Status built = desired_.Build(*node_, *wanted_); !built.ok()) {
+    Refuse("tables", built);
+    return;
+  }
+  std::string stage;
+  const Datapath::Fill fill = [this](const plan::LoadPlan& plan, const load::Loaded& loaded) {
+    TakeReport(desired_.Write(plan, loaded));
+  };
+  absl::StatusOr<Datapath::Applied> applied = datapath_.Apply(*wanted_, *node_, fill, stage);
+  if (!applied.ok()) {
+    Refuse(stage, applied.status());
+    return;
+  }
+  for (const char* code : {"plan", "load", "tables"}) problems_.Set(code, absl::OkStatus());
+  problems_.Set("attach", datapath_.warnings());
+  retry_at_.reset();
+  retry_delay_ = kFirstRetryDelay;
+  Accept(*applied);
+}
+
+void Reconciler::Accept(const Datapath::Applied& applied) {
+  const bool changed = in_force_ == nullptr || in_force_->values() != wanted_->values();
+  if (changed || in_force_->given() != wanted_->given()) {
+    in_force_ = std::make_shared<const settings::Settings>(*wanted_);
+    tables_stale_ = true;
+  }
+  if (changed) {
+    ++configuration_.generation;
+    configuration_.in_force_since = std::chrono::system_clock::now();
+    // The word is in the list of choices, so it cannot be refused.
+    base::SetLevel(*log_, in_force_->String("log-level")).IgnoreError();
+  }
+  configuration_.in_sync = !problems_.Has("configuration");
+  if (!changed && !applied.new_generation) return;
+  configuration_.stage_seconds = applied.seconds;
+  configuration_.reload_seconds = 0;
+  for (const auto& [stage, seconds] : applied.seconds) configuration_.reload_seconds += seconds;
+  if (!applied.new_generation) return;
+  ++configuration_.reloads;
+  const kernel::BpfMap* events = datapath_.loaded()->FindMap("events");
+  problems_.Set("flow-events", flow_reader_.Replace(events == nullptr ? -1 : events->fd()));
+  for (const load::Retry& retry : datapath_.loaded()->retries()) {
+    ++load_retries_;
+    log_->warn("loading {}: map {} was kept although nothing should reach it: {}", retry.object,
+               retry.map, retry.detail);
+  }
+  log_->info("configuration generation {} in force after {:.1f} ms", configuration_.generation,
+             configuration_.reload_seconds * 1e3);
+}
+
+void Reconciler::Refuse(const std::string& code, const absl::Status& status) {
+  if (!problems_.Has(code)) ++configuration_.rejections[code];
+  problems_.Set(code, status);
+  const std::string verifier = base::VerifierLog(status);
+  if (!verifier.empty()) log_->debug("verifier: {}", verifier);
+  if (in_force_ == nullptr || in_force_->values() != wanted_->values()) MarkDrift();
+  retry_at_ = Clock::now() + retry_delay_;
+  retry_delay_ = std::min(retry_delay_ * 2, kLongestRetryDelay);
+}
+
+void Reconciler::ReconcileTables() {
+  absl::Status built = desired_.Build(*node_, *in_force_);
+  if (!built.ok()) {
+    problems_.Set("tables", built);
+    return;
+  }
+  problems_.Set("endpoints", desired_.warnings());
+  TakeReport(desired_.Write(*datapath_.plan(), *datapath_.loaded()));
+  tables::ConntrackMaps maps = ConntrackMaps();
+  if (in_force_->Bool("enable-load-balancer")) {
+    absl::StatusOr<uint64_t> purged = tables::PurgeBackends(maps, desired_.tables().services);
+    problems_.Set("conntrack", purged.status());
+  }
+  tables_stale_ = false;
+}
+
+void Reconciler::TakeReport(const tables::WriteReport& report) {
+  problems_.Set("tables", Messages(report.errors));
+  for (const tables::MapReport& map : report.maps) entries_[map.name] = map.entries;
+}
+
+tables::ConntrackMaps Reconciler::ConntrackMaps() const {
+  return {.ct4 = datapath_.loaded()->FindMap("ct4"), .ct6 = datapath_.loaded()->FindMap("ct6")};
+}
+
+void Reconciler::ReconcileServers() {
+  // Before any configuration is in force the probes are answered all the same.
+  const std::string address =
+      in_force_ != nullptr
+          ? in_force_->String("metrics-address")
+          : std::get<std::string>(schema_->Find("metrics-address")->default_value);
+  const bool failed = http_ == nullptr && !address.empty();
+  if (address == http_address_ && !failed) return;
+  http_.reset();
+  http_address_ = address;
+  if (address.empty()) {
+    problems_.Set("metrics", absl::OkStatus());
+    return;
+  }
+  auto server = report::HttpServer::Start({.address = address}, publisher_);
+  problems_.Set("metrics", server.status());
+  if (server.ok()) http_ = *std::move(server);
+}
+
+void Reconciler::CollectConntrack() {
+  next_gc_ = Clock::now() + std::chrono::seconds(in_force_->Uint("ct-gc-interval"));
+  tables::ConntrackMaps maps = ConntrackMaps();
+  if (maps.ct4 == nullptr && maps.ct6 == nullptr) return;
+  if (!jiffies_) {
+    auto clock = kernel::JiffiesClock::Make();
+    problems_.Set("conntrack", clock.status());
+    if (!clock.ok()) return;
+    jiffies_ = *std::move(clock);
+  }
+  absl::StatusOr<uint64_t> now = jiffies_->Now();
+  absl::StatusOr<tables::GcReport> report =
+      now.ok() ? tables::CollectConntrack(maps, *now) : absl::StatusOr<tables::GcReport>(now.status());
+  problems_.Set("conntrack", report.status());
+  if (!report.ok()) return;
+  ++conntrack_.gc_runs;
+  conntrack_.collected_total += report->total.deleted;
+  conntrack_.entries = report->total.alive;
+  conntrack_.last_gc_seconds = std::chrono::duration<double>(report->duration).count();
+  uint64_t by_family[2] = {0, 0};
+  for (const auto& [kind, counts] : report->kinds) by_family[kind.family == 6] += counts.alive;
+  entries_["ct4"] = by_family[0];
+  entries_["ct6"] = by_family[1];
+}
+
+Reconciler::Clock::time_point Reconciler::NextWake() const {
+  Clock::time_point wake = Clock::now() + kPublishInterval;
+  if (retry_at_) wake = std::min(wake, *retry_at_);
+  return wake;
+}
+
+}  // namespace bonsai::control
