@@ -136,15 +136,19 @@ void Engine::ApplyWrites(const Context& callee, bool upwards_only) {
 
 void Engine::RecordTailCall() {
   const Value& map = state_.registers[BPF_REG_2];
-  TailUse use{.block = block_, .slot = Low32(state_.registers[BPF_REG_3].AsNumber())};
+  const Value& index = state_.registers[BPF_REG_3];
+  TailUse use{.slot = Low32(index.AsNumber()), .call = slot_,
+              .origin = provenance_.Union(map.origin, index.origin)};
   if (map.kind == Kind::kMap) use.map = map.index;
-  for (TailUse& known : here_->tail_uses) {
-    if (known.block == use.block && known.map == use.map) {
-      known.slot = Join(known.slot, use.slot);
-      use.block = kNoBlock;
-    }
+  const auto known = std::find_if(
+      here_->tail_uses.begin(), here_->tail_uses.end(),
+      [&](const TailUse& other) { return other.call == use.call && other.map == use.map; });
+  if (known == here_->tail_uses.end()) {
+    here_->tail_uses.push_back(use);
+  } else {
+    known->slot = Join(known->slot, use.slot);
+    known->origin = provenance_.Union(known->origin, use.origin);
   }
-  if (use.block != kNoBlock) here_->tail_uses.push_back(use);
   // SOUND: a program that a function tail-calls returns to that function's caller, with any value.
   MergeResult(Value::Any());
 }

@@ -138,19 +138,22 @@ std::vector<DecidedBranch> DecidedBranches(Engine& engine, const ObjectSpec& obj
     for (uint32_t constant : fact.constants) {
       branch.constants.push_back(object.constants[constant].name);
     }
-    const auto& lines = object.functions[place.first].lines;
-    const auto after = std::upper_bound(
-        lines.begin(), lines.end(), place.second,
-        [](uint32_t slot, const object::SourceLine& line) { return slot < line.slot; });
-    if (after != lines.begin()) {
-      const object::SourceLine& line = *(after - 1);
-      branch.file = object.String(line.file);
-      branch.line = line.line;
-      branch.text = object.String(line.text);
-    }
+    Locate(object, branch);
     decided.push_back(std::move(branch));
   }
   return decided;
+}
+
+void Locate(const ObjectSpec& object, DecidedBranch& branch) {
+  const auto& lines = object.functions[branch.function].lines;
+  const auto after = std::upper_bound(
+      lines.begin(), lines.end(), branch.slot,
+      [](uint32_t slot, const object::SourceLine& line) { return slot < line.slot; });
+  if (after == lines.begin()) return;
+  const object::SourceLine& line = *(after - 1);
+  branch.file = object.String(line.file);
+  branch.line = line.line;
+  branch.text = object.String(line.text);
 }
 
 }  // namespace bonsai::reachability

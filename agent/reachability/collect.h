@@ -18,6 +18,9 @@ void CollectProgram(Engine& engine, const object::ObjectSpec& object, uint32_t p
 std::vector<DecidedBranch> DecidedBranches(Engine& engine, const object::ObjectSpec& object,
                                            const std::vector<uint32_t>& contexts);
 
+// Fills in file, line and text from function and slot.
+void Locate(const object::ObjectSpec& object, DecidedBranch& branch);
+
 // Whether a tail call may jump to this slot of this map.
 bool MayJumpTo(const TailUse& use, uint32_t map, uint32_t slot);
 

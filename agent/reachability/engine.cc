@@ -155,6 +155,7 @@ void Engine::RunBlock(uint32_t id, uint32_t number) {
       FinishBlock(block, at);
       return;
     }
+    slot_ = slot;
     const Insn& insn = function.insns[slot];
     if (IsLoadImm64(insn)) {
       Step(insn, &function.insns[++slot], at);
@@ -282,7 +283,7 @@ void Engine::Havoc() {
   for (uint32_t block = 0; block < here_->in.size(); ++block) {
     if (here_->in[block].MergeEverything()) Schedule(current_, block);
   }
-  here_->tail_uses.push_back({.block = block_});
+  here_->tail_uses.push_back({});
   MergeWrites(~SlotSet{0}, true);
   MergeResult(Value::OfKind(Kind::kUnknown));
 }

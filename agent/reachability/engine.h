@@ -27,9 +27,10 @@ namespace bonsai::reachability {
 using Arguments = std::array<Value, 5>;  // r1..r5
 
 struct TailUse {
-  uint32_t block = 0;
   std::optional<uint32_t> map;  // none: any
   Number slot;                  // its low 32 bits
+  uint32_t call = 0;            // where in the function
+  Origin origin = 0;            // of map and slot
 };
 
 struct BranchFact {
@@ -135,6 +136,7 @@ class Engine {
   // While a block runs.
   uint32_t current_ = 0;                     // context
   uint32_t block_ = 0;
+  uint32_t slot_ = 0;                        // of the instruction
   Context* here_ = nullptr;
   State state_;
 };

@@ -77,7 +77,6 @@ class Explainer {
     }
   }
 
-  // bpf_tail_call(r1, map, slot): map and slot are set shortly before, or else unknown.
   void IndexTailCalls(uint32_t index) {
     const object::Function& function = object_.functions[index];
     for (uint32_t slot = 0; slot < function.insns.size(); ++slot) {
@@ -85,22 +84,36 @@ class Explainer {
       if (call.opcode != (BPF_JMP | BPF_CALL) || call.src != 0 || call.imm != kHelperTailCall) {
         continue;
       }
-      TailSite tail{.site = {index, slot}};
-      for (uint32_t back = 1; back <= std::min(slot, kLookBack); ++back) {
-        const uint32_t at = slot - back;
-        const Insn& insn = function.insns[at];
+      tails_.push_back(TailSiteAt(index, slot));
+    }
+  }
+
+  // bpf_tail_call(r1, map, slot): map and slot are set shortly before, or else unknown.
+  TailSite TailSiteAt(uint32_t index, uint32_t slot) const {
+    const object::Function& function = object_.functions[index];
+    TailSite tail{.site = {index, slot}};
+    bool map_set = false, slot_set = false;
+    for (uint32_t back = 1; back <= std::min(slot, kLookBack); ++back) {
+      const uint32_t at = slot - back;
+      const Insn& insn = function.insns[at];
+      if (ClassOf(insn) == BPF_JMP) break;  // a call sets both; before a jump it may be otherwise
+      const bool writes = ClassOf(insn) != BPF_ST && ClassOf(insn) != BPF_STX &&
+                          ClassOf(insn) != BPF_JMP32 && insn.opcode != 0;
+      if (writes && insn.dst == BPF_REG_2 && !map_set) {
         const auto ref = std::lower_bound(function.refs.begin(), function.refs.end(), at,
                                           [](const Ref& r, uint32_t s) { return r.slot < s; });
-        if (!tail.map && ref != function.refs.end() && ref->slot == at &&
-            ref->kind == RefKind::kMap && insn.dst == BPF_REG_2) {
+        map_set = true;
+        if (ref != function.refs.end() && ref->slot == at && ref->kind == RefKind::kMap) {
           tail.map = ref->index;
         }
-        const bool move = OpOf(insn) == BPF_MOV && !UsesRegister(insn) &&
-                          (ClassOf(insn) == BPF_ALU || ClassOf(insn) == BPF_ALU64);
-        if (!tail.slot && move && insn.dst == BPF_REG_3) tail.slot = insn.imm;
       }
-      tails_.push_back(tail);
+      if (writes && insn.dst == BPF_REG_3 && !slot_set) {
+        slot_set = true;
+        const bool alu = ClassOf(insn) == BPF_ALU || ClassOf(insn) == BPF_ALU64;
+        if (alu && OpOf(insn) == BPF_MOV && !UsesRegister(insn)) tail.slot = insn.imm;
+      }
     }
+    return tail;
   }
 
   std::vector<Site> TailSitesOf(const std::string& program) const {
@@ -141,6 +154,7 @@ class Explainer {
         sites.insert(sites.end(), tails.begin(), tails.end());
         continue;
       }
+      if (std::string tail = DescribeTailCall(site); !tail.empty()) return tail;
       const DecidedBranch* branch = CutBefore(site);
       if (branch == nullptr) continue;
       if (!branch->constants.empty()) return Describe(*branch);
@@ -186,6 +200,24 @@ class Explainer {
       }
     }
     return before;
+  }
+
+  // A tail call that runs, but to another slot: "" unless constants chose that one.
+  std::string DescribeTailCall(Site site) const {
+    if (!liveness_.functions[site.function].live_slots[site.slot]) return "";
+    DecidedBranch call{.function = site.function, .slot = site.slot};
+    for (uint32_t id = 0; id < engine_.context_count(); ++id) {
+      const Context& context = engine_.context(id);
+      if (context.function != site.function) continue;
+      for (const TailUse& use : context.tail_uses) {
+        if (use.call != site.slot) continue;
+        for (uint32_t constant : engine_.provenance().Members(use.origin)) {
+          call.constants.push_back(object_.constants[constant].name);
+        }
+      }
+    }
+    Locate(object_, call);
+    return call.constants.empty() ? "" : Describe(call);
   }
 
   std::string Describe(const DecidedBranch& branch) const {
