@@ -57,6 +57,7 @@ class Datapath {
                 uint32_t repeat = 1);
 
   int MapFd(const std::string& map) const;
+  int ProgramFd(const std::string& program) const;
   template <class K, class V>
   void Put(const std::string& map, const K& key, const V& value) {
     Update(map, &key, &value);
@@ -88,7 +89,6 @@ class Datapath {
   void ShapeMaps(bpf_object* object, const DatapathConfig& config);
   void FillSlots(Object& object, const DatapathConfig& config);
   void Update(const std::string& map, const void* key, const void* value);
-  int ProgramFd(const std::string& program) const;
 
   std::vector<std::unique_ptr<Object>> objects_;
   std::map<std::string, int> maps_;  // fds borrowed from objects_

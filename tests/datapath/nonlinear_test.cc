@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Packets whose headers are not in the linear part, as some drivers deliver them. BPF_PROG_TEST_RUN
+// cannot make them; a packet socket that announces a short header on a device of its own can.
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "agent/base/unique_fd.h"
+#include "tests/datapath/fixture.h"
+#include "tests/support/netns.h"
+
+namespace bonsai::testing {
+namespace {
+
+constexpr size_t kPayload = 6000;  // more than a page: the kernel then splits it as announced
+
+// As in <linux/virtio_net.h>, which is not C++.
+struct VnetHeader {
+  uint8_t flags = 0;
+  uint8_t gso_type = 0;
+  uint16_t hdr_len = 0;
+  uint16_t gso_size = 0;
+  uint16_t csum_start = 0;
+  uint16_t csum_offset = 0;
+};
+
+// Sends `frame` out of `device`, with only `linear` bytes in the linear part.
+void SendSplit(const Netns& ns, const std::string& device, const Bytes& frame, uint16_t linear) {
+  const NetnsScope scope(ns);
+  const base::UniqueFd socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+  ASSERT_GE(socket.get(), 0);
+  const int on = 1;
+  ASSERT_EQ(setsockopt(socket.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), 0);
+  const VnetHeader header = {.hdr_len = linear};
+  Bytes message(sizeof(header) + frame.size());
+  std::memcpy(message.data(), &header, sizeof(header));
+  std::memcpy(message.data() + sizeof(header), frame.data(), frame.size());
+  sockaddr_ll to = {};
+  to.sll_family = AF_PACKET;
+  to.sll_ifindex = static_cast<int>(if_nametoindex(device.c_str()));
+  to.sll_halen = ETH_ALEN;
+  const ssize_t sent = sendto(socket.get(), message.data(), message.size(), 0,
+                              reinterpret_cast<sockaddr*>(&to), sizeof(to));
+  ASSERT_EQ(sent, static_cast<ssize_t>(message.size())) << std::strerror(errno);
+}
+
+class Nonlinear : public DatapathTest {
+ protected:
+  void SetUp() override {
+    DatapathTest::SetUp();
+    if (IsSkipped()) return;
+    Load(With({{"flow_aggregation", 0}, {"enable_conntrack", 1}}));
+    ns_ = std::make_unique<Netns>("nonlin");
+    ns_->MustExec("ip link add host0 mtu 9000 type veth peer name pod0 mtu 9000 && "
+                  "ip link set host0 up && ip link set pod0 up");
+    const NetnsScope scope(*ns_);
+    link_.reset(bpf_link_create(datapath().ProgramFd("from_pod"),
+                                static_cast<int>(if_nametoindex("host0")), BPF_TCX_INGRESS,
+                                nullptr));
+    if (link_.get() < 0) GTEST_SKIP() << "SKIPPED: the kernel has no TCX";
+  }
+  // The event about the packet with our port; others (ND) may come along.
+  flow_event Await(uint16_t sport) {
+    for (int i = 0; i < 200; ++i) {
+      for (const flow_event& event : datapath().Events()) {
+        if (ntohs(event.sport) == sport) return event;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ADD_FAILURE() << "no event about port " << sport;
+    return {};
+  }
+
+  std::unique_ptr<Netns> ns_;
+  base::UniqueFd link_;
+};
+INSTANTIATE_FAMILIES(Nonlinear);
+
+TEST_P(Nonlinear, HeadersArePulledFromWhereverTheyAre) {
+  // Split behind Ethernet, inside the IP header, inside the L4 header, behind all headers.
+  uint16_t sport = 2000;
+  for (const uint16_t linear : {14, 20, 60, 200}) {
+    Frame frame = Leaving(Tcp{++sport, 80, kSyn});
+    frame.payload = Bytes(kPayload, 0x42);
+    SendSplit(*ns_, "pod0", Build(frame), linear);
+    const flow_event event = Await(sport);
+    EXPECT_EQ(event.kind, FLOW_NEW) << linear;
+    EXPECT_EQ(event.reason, REASON_FORWARDED) << linear;
+    EXPECT_EQ(ntohs(event.dport), 80) << linear;
+    EXPECT_EQ(event.bytes, Build(frame).size()) << linear;
+  }
+}
+
+}  // namespace
+}  // namespace bonsai::testing
