@@ -134,7 +134,7 @@ absl::Status Client::StreamFlows(
   while (reader->Read(&response)) receive(response);
   const grpc::Status status = reader->Finish();
   const bool timed_out = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
-  return timed_out && timeout ? absl::OkStatus() : FromGrpc(status, socket_path_);
+  return timed_out && request.follow() ? absl::OkStatus() : FromGrpc(status, socket_path_);
 }
 
 }  // namespace bonsai::cli

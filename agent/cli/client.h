@@ -27,8 +27,8 @@ class Client {
   template <typename Response>
   absl::StatusOr<Response> Get(Timeout timeout);
 
-  // Calls `receive` for each message until the stream ends. No timeout: none. Ending by the timeout
-  // is no error.
+  // Calls `receive` for each message until the stream ends. No timeout: none. A stream that follows
+  // and ends by the timeout is no error.
   absl::Status StreamFlows(const v1::StreamFlowsRequest& request, std::optional<Timeout> timeout,
                            const std::function<void(const v1::StreamFlowsResponse&)>& receive);
 

@@ -6,16 +6,21 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 
+#include "agent/base/unique_fd.h"
 #include "agent/report/flow_decode.h"
 #include "agent/report/grpc_server.h"
 #include "tests/unit/report/sample.h"
@@ -128,6 +133,19 @@ TEST_F(AgentctlTest, SaysWhatToDoWhenNobodyServes) {
   EXPECT_THAT(outcome.err, StartsWith("agentctl: reaching the agent at " + socket()));
   EXPECT_THAT(outcome.err, HasSubstr("is bonsai-agent running?"));
   EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1);
+}
+
+TEST_F(AgentctlTest, GivesUpOnAnAgentThatDoesNotAnswer) {
+  const base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{.sun_family = AF_UNIX};
+  std::strcpy(address.sun_path, socket().c_str());
+  ASSERT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(::listen(fd.get(), 8), 0);
+  for (const char* command : {"status", "flows"}) {
+    const Outcome outcome = Run({command, "--timeout", "0.3"});
+    EXPECT_EQ(outcome.code, 1) << command;
+    EXPECT_THAT(outcome.err, HasSubstr("no answer in time; see --timeout")) << command;
+  }
 }
 
 TEST_F(AgentctlTest, TakesTheSocketFromTheEnvironment) {
