@@ -138,8 +138,11 @@ void Engine::RecordTailCall() {
   const Value& map = state_.registers[BPF_REG_2];
   const Value& index = state_.registers[BPF_REG_3];
   TailUse use{.slot = Low32(index.AsNumber()), .call = slot_,
-              .origin = provenance_.Union(map.origin, index.origin)};
+              .origin = tables_.provenance.Union(map.origin, index.origin)};
   if (map.kind == Kind::kMap) use.map = map.index;
+  if (ValueSet few; tables_.Members(index, few)) {
+    for (const uint64_t slot : few) use.slots.Add(static_cast<uint32_t>(slot));
+  }
   const auto known = std::find_if(
       here_->tail_uses.begin(), here_->tail_uses.end(),
       [&](const TailUse& other) { return other.call == use.call && other.map == use.map; });
@@ -147,7 +150,11 @@ void Engine::RecordTailCall() {
     here_->tail_uses.push_back(use);
   } else {
     known->slot = Join(known->slot, use.slot);
-    known->origin = provenance_.Union(known->origin, use.origin);
+    // No set when one of the two is none or they are too many.
+    bool fits = use.slots.count > 0 && known->slots.count > 0;
+    for (const uint64_t slot : use.slots) fits = fits && known->slots.Add(slot);
+    if (!fits) known->slots = {};
+    known->origin = tables_.provenance.Union(known->origin, use.origin);
   }
   // SOUND: a program that a function tail-calls returns to that function's caller, with any value.
   MergeResult(Value::Any());

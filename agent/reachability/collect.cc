@@ -33,12 +33,14 @@ void CollectTails(const ObjectSpec& object, const TailUse& use, ProgramLiveness&
     }
     program.tail_calls.push_back({map, slot});
   };
-  if (!use.map || !use.slot.IsConst()) program.tail_calls_unknown_slot = true;
   // A slot that nothing declares may still be filled from outside.
-  if (use.map && use.slot.IsConst()) {
-    add(object.maps[*use.map].name, static_cast<uint32_t>(use.slot.value()));
+  if (use.map && use.slots.count > 0) {
+    for (const uint64_t slot : use.slots) {
+      add(object.maps[*use.map].name, static_cast<uint32_t>(slot));
+    }
     return;
   }
+  program.tail_calls_unknown_slot = true;
   for (const object::Program& tail : object.programs) {
     if (!tail.tail) continue;
     const object::Map* map = object.FindMap(tail.tail->map);
@@ -57,7 +59,8 @@ void CollectTails(const ObjectSpec& object, const TailUse& use, ProgramLiveness&
 }  // namespace
 
 bool MayJumpTo(const TailUse& use, uint32_t map, uint32_t slot) {
-  return (!use.map || *use.map == map) && use.slot.Contains(slot);
+  return (!use.map || *use.map == map) && use.slot.Contains(slot) &&
+         (use.slots.count == 0 || use.slots.Contains(slot));
 }
 
 std::vector<uint32_t> ReachFrom(Engine& engine, const ObjectSpec& object, uint32_t program) {

@@ -5,7 +5,6 @@
 #include <bit>
 
 #include "agent/base/status.h"
-#include "agent/reachability/compare.h"
 
 namespace bonsai::reachability {
 namespace {
@@ -71,7 +70,7 @@ uint32_t Engine::ContextFor(uint32_t function, const Arguments& arguments) {
     bool changed = false;
     for (size_t i = 0; i < arguments.size(); ++i) {
       const Value joined =
-          JoinValues(context.arguments[i], arguments[i], true, provenance_);
+          JoinValues(context.arguments[i], arguments[i], true, tables_);
       changed = changed || !joined.SameAs(context.arguments[i]);
       context.arguments[i] = joined;
     }
@@ -95,7 +94,7 @@ uint32_t Engine::ContextFor(uint32_t function, const Arguments& arguments) {
   entry.Clear();
   for (size_t i = 0; i < arguments.size(); ++i) entry.registers[i + 1] = context.arguments[i];
   entry.registers[BPF_REG_10] = Value::Pointer(Kind::kStack, 0, 0);
-  if (context.in[0].Merge(entry, false, provenance_)) Schedule(id, 0);
+  if (context.in[0].Merge(entry, false, tables_)) Schedule(id, 0);
   return id;
 }
 
@@ -170,7 +169,7 @@ void Engine::Propagate(uint32_t block) {
   const Block& to = cfgs_[here_->function]->blocks[block];
   const uint8_t visits = here_->visits[block];
   const bool widen = visits >= (to.loop_head ? kVisitsAtLoopHead : kVisitsAnywhere);
-  if (here_->in[block].Merge(state_, widen, provenance_)) Schedule(current_, block);
+  if (here_->in[block].Merge(state_, widen, tables_)) Schedule(current_, block);
 }
 
 void Engine::FinishBlock(const Block& block, const Ref* ref) {
@@ -202,52 +201,7 @@ void Engine::FinishBlock(const Block& block, const Ref* ref) {
 void Engine::RecordBranch(uint8_t direction, Origin origin) {
   BranchFact& fact = here_->branches[block_];
   fact.directions |= direction;
-  fact.origin = provenance_.Union(fact.origin, origin);
-}
-
-void Engine::Branch(const Block& block) {
-  const Insn& insn = object_.functions[here_->function].insns[block.last];
-  const bool wide = ClassOf(insn) == BPF_JMP;
-  const Value& left = state_.registers[insn.dst];
-  const Value right = UsesRegister(insn)
-                          ? state_.registers[insn.src]
-                          : Value::Of(Number::Const(static_cast<uint64_t>(int64_t{insn.imm})));
-  Outcome outcome = Outcome::kEither;
-  if (left.IsNumber() && right.IsNumber()) {
-    outcome = Decide(OpOf(insn), wide, left.number, right.number);
-  } else if ((left.kind == Kind::kData || left.kind == Kind::kMap) && wide && right.IsNumber() &&
-             right.number == Number::Const(0) && (OpOf(insn) == BPF_JEQ || OpOf(insn) == BPF_JNE)) {
-    // SOUND: maps and their values have addresses, and no address is 0.
-    outcome = OpOf(insn) == BPF_JNE ? Outcome::kAlways : Outcome::kNever;
-  }
-  if (outcome == Outcome::kEither) {
-    BothWays(block, insn, right);
-    return;
-  }
-  const bool taken = outcome == Outcome::kAlways;
-  RecordBranch(taken ? kTaken : kNotTaken, provenance_.Union(left.origin, right.origin));
-  const uint32_t to = taken ? block.target : block.next;
-  if (to != kNoBlock) Propagate(to);
-}
-
-void Engine::BothWays(const Block& block, const Insn& insn, const Value& right) {
-  const bool wide = ClassOf(insn) == BPF_JMP;
-  const Value left = state_.registers[insn.dst];
-  const bool refine = left.IsNumber() && right.IsNumber();
-  const Origin origin = provenance_.Union(left.origin, right.origin);
-  for (const bool taken : {true, false}) {
-    Number a = left.number, b = right.number;
-    // SOUND: Refine() says no only where no two members of the operands go this way.
-    if (refine && !Refine(OpOf(insn), wide, taken, a, b)) continue;
-    RecordBranch(taken ? kTaken : kNotTaken, origin);
-    const uint32_t to = taken ? block.target : block.next;
-    if (to == kNoBlock) continue;
-    if (refine) {
-      if (UsesRegister(insn)) state_.registers[insn.src].number = b;
-      state_.registers[insn.dst].number = a;
-    }
-    Propagate(to);
-  }
+  fact.origin = tables_.provenance.Union(fact.origin, origin);
 }
 
 void Engine::MergeResult(const Value& value) {
@@ -258,7 +212,7 @@ void Engine::MergeResult(const Value& value) {
     return;
   }
   const bool widen = here_->result_changes >= kResultChanges;
-  const Value joined = JoinValues(here_->result, value, widen, provenance_);
+  const Value joined = JoinValues(here_->result, value, widen, tables_);
   const bool changed = !joined.SameAs(here_->result);
   here_->result = joined;
   if (!changed) return;

@@ -19,6 +19,7 @@
 #include "agent/constants/constant_set.h"
 #include "agent/object/object_spec.h"
 #include "agent/reachability/cfg.h"
+#include "agent/reachability/compare.h"
 #include "agent/reachability/provenance.h"
 #include "agent/reachability/state.h"
 
@@ -28,7 +29,8 @@ using Arguments = std::array<Value, 5>;  // r1..r5
 
 struct TailUse {
   std::optional<uint32_t> map;  // none: any
-  Number slot;                  // its low 32 bits
+  Number slot;                  // its low 32 bits, one of `slots` unless that is empty
+  ValueSet slots;
   uint32_t call = 0;            // where in the function
   Origin origin = 0;            // of map and slot
 };
@@ -81,7 +83,8 @@ class Engine {
   size_t context_count() const { return contexts_.size(); }
   uint64_t blocks_run() const { return blocks_run_; }  // moves whenever something new is learnt
   const Cfg& CfgOf(uint32_t function);
-  const Provenance& provenance() const { return provenance_; }
+  const Provenance& provenance() const { return tables_.provenance; }
+  const ValueSets& sets() const { return tables_.sets; }
 
  private:
   // ---- engine.cc: contexts and blocks
@@ -91,6 +94,8 @@ class Engine {
   void Propagate(uint32_t block);
   void FinishBlock(const Block& block, const object::Ref* ref);
   void Branch(const Block& block);
+  Outcome DecideValues(const Insn& insn, const Value& left, const Value& right) const;
+  bool RefineValue(const Insn& insn, bool taken, const Value& other, bool is_left, Value& value);
   void BothWays(const Block& block, const Insn& insn, const Value& right);
   void RecordBranch(uint8_t direction, Origin origin);
   void MergeResult(const Value& value);
@@ -101,6 +106,10 @@ class Engine {
   // ---- step.cc: single instructions
   void Step(const Insn& insn, const Insn* second, const object::Ref* ref);
   void StepAlu(const Insn& insn, bool rewritten);
+  // `operation` on each member when there are few, else on the whole.
+  template <typename Operation>
+  Value Map(const Value& value, Operation operation);
+  Value Arithmetic(const Insn& insn, const Value& left, const Value& right);
   Value Add(const Value& left, const Value& right, bool subtract);
   void StepLoadImm64(const Insn& insn, const Insn& second, const object::Ref* ref);
   void StepLoad(const Insn& insn, bool rewritten);
@@ -126,7 +135,7 @@ class Engine {
   bool takes_addresses_ = false;             // some function's address is taken somewhere
   std::vector<std::optional<Cfg>> cfgs_;     // by function
   std::vector<std::vector<Origin>> origins_;  // by data section and byte; empty: not made yet
-  Provenance provenance_;
+  Tables tables_;
   std::deque<Context> contexts_;             // stable addresses
   std::vector<std::vector<uint32_t>> by_function_;
   std::vector<uint32_t> stack_;              // scheduled contexts, the last one runs

@@ -105,6 +105,7 @@ void State::StoreAt(int64_t offset, uint32_t size, const Value& value) {
     return;
   }
   Value stored = Value::Of(LowBytes(value.AsNumber(), size), value.origin);
+  if (value.IsNumber() && stored.number == value.number) stored.set = value.set;
   if (stored.number == Number::OfSize(size)) return;
   stored.bytes = static_cast<uint8_t>(size);
   slots[slot] = stored;
@@ -137,7 +138,7 @@ void SavedState::Save(const State& state) {
   zero_ = state.zero;
 }
 
-bool SavedState::Merge(const State& state, bool widen, Provenance& provenance) {
+bool SavedState::Merge(const State& state, bool widen, Tables& tables) {
   if (!present_) {
     Save(state);
     return true;
@@ -148,13 +149,13 @@ bool SavedState::Merge(const State& state, bool widen, Provenance& provenance) {
     const Value& before = values_[from++];
     if (before.SameAs(next)) {
       if (before.origin != next.origin) {
-        values_[from - 1].origin = provenance.Union(before.origin, next.origin);
+        values_[from - 1].origin = tables.provenance.Union(before.origin, next.origin);
       }
       if (to != from - 1) values_[to] = values_[from - 1];
       ++to;
       return before.kind;
     }
-    const Value joined = JoinValues(before, next, widen, provenance);
+    const Value joined = JoinValues(before, next, widen, tables);
     changed = changed || !joined.SameAs(before);
     const Kind kind = joined.kind;
     // What has no number of its own needs no room.

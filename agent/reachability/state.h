@@ -50,7 +50,7 @@ class SavedState {
   bool present() const { return present_; }
 
   // Takes `state` in. True: that said something new. `widen`: see JoinValues.
-  bool Merge(const State& state, bool widen, Provenance& provenance);
+  bool Merge(const State& state, bool widen, Tables& tables);
   // Anything may be anywhere. True: that is new.
   bool MergeEverything();
   void Restore(State& state) const;

@@ -17,11 +17,6 @@ bool HasOffset(Kind kind) {
   return kind == Kind::kStack || kind == Kind::kCaller || kind == Kind::kData;
 }
 
-Value Truncated(const Value& value) {
-  return value.IsNumber() ? Value::Of(Low32(value.number), value.origin)
-                          : Value::Of(Number::OfSize(4));
-}
-
 }  // namespace
 
 void Engine::Step(const Insn& insn, const Insn* second, const Ref* ref) {
@@ -63,20 +58,21 @@ void Engine::StepAlu(const Insn& insn, bool rewritten) {
   switch (OpOf(insn)) {
     case BPF_MOV:
       if (insn.offset == 8 || insn.offset == 16 || insn.offset == 32) {
-        dst = Value::Of(SignExtend(src.AsNumber(), static_cast<uint32_t>(insn.offset), wide),
-                        src.origin);
+        const auto bits = static_cast<uint32_t>(insn.offset);
+        dst = Map(src, [&](const Number& n) { return SignExtend(n, bits, wide); });
       } else if (insn.offset != 0) {
         dst = Value::OfKind(Kind::kUnknown);  // a cast between address spaces
       } else {
-        dst = wide ? src : Truncated(src);
+        dst = wide ? src : Map(src, Low32);
       }
       return;
     case BPF_END: {
       const auto bits = static_cast<uint32_t>(insn.imm);
       // To little endian is what we have: only the width changes.
       const bool swap = wide || UsesRegister(insn);
-      dst = Value::Of(swap ? ByteSwap(dst.AsNumber(), bits) : LowBytes(dst.AsNumber(), bits / 8),
-                      dst.origin);
+      dst = Map(dst, [&](const Number& n) {
+        return swap ? ByteSwap(n, bits) : LowBytes(n, bits / 8);
+      });
       return;
     }
     case BPF_ADD: case BPF_SUB:
@@ -91,9 +87,38 @@ void Engine::StepAlu(const Insn& insn, bool rewritten) {
     default:
       break;
   }
-  const Origin origin = provenance_.Union(dst.origin, src.origin);
-  const Number number = Alu(OpOf(insn), wide, dst.AsNumber(), src.AsNumber());
-  dst = Value::Of(number, number.IsAny() ? Origin{0} : origin);
+  dst = Arithmetic(insn, dst, src);
+}
+
+template <typename Operation>
+Value Engine::Map(const Value& value, Operation operation) {
+  if (value.set == 0) return Value::Of(operation(value.AsNumber()), value.origin);
+  ValueSet results;
+  for (const uint64_t member : tables_.sets.Of(value.set)) {
+    results.Add(operation(Number::Const(member)).value());
+  }
+  return tables_.OneOf(results, value.origin);
+}
+
+Value Engine::Arithmetic(const Insn& insn, const Value& left, const Value& right) {
+  const bool wide = ClassOf(insn) == BPF_ALU64;
+  const Number number = Alu(OpOf(insn), wide, left.AsNumber(), right.AsNumber());
+  Value result = Value::Of(number);
+  if (number.IsAny()) return result;
+  result.origin = tables_.provenance.Union(left.origin, right.origin);
+  ValueSet lefts, rights, results;
+  if ((left.set == 0 && right.set == 0) || !tables_.Members(left, lefts) ||
+      !tables_.Members(right, rights)) {
+    return result;
+  }
+  for (const uint64_t x : lefts) {
+    for (const uint64_t y : rights) {
+      const Number one = Alu(OpOf(insn), wide, Number::Const(x), Number::Const(y));
+      // Too many, or one that is not followed (a division, a shift out of range).
+      if (!one.IsConst() || !results.Add(one.value())) return result;
+    }
+  }
+  return tables_.OneOf(results, result.origin);
 }
 
 // Pointer arithmetic. SOUND: what is neither added to nor subtracted from a pointer is no pointer
@@ -163,7 +188,7 @@ Value Engine::LoadData(uint32_t section, const Number& offset, uint32_t size) {
     for (uint32_t i = 0; i < object_.constants.size(); ++i) {
       const object::Constant& constant = object_.constants[i];
       if (constant.section != section) continue;
-      const Origin origin = provenance_.Of(i);
+      const Origin origin = tables_.provenance.Of(i);
       const uint64_t end = std::min<uint64_t>(uint64_t{constant.offset} + constant.size, bytes.size());
       for (uint64_t byte = constant.offset; byte < end; ++byte) origins[byte] = origin;
     }

@@ -18,7 +18,27 @@ Kind KindForBoth(const Value& a, const Value& b) {
 
 const Number& Value::AsNumber() const { return IsNumber() ? number : kAnyNumber; }
 
-Value JoinValues(const Value& before, const Value& next, bool widen, Provenance& provenance) {
+bool Tables::Members(const Value& value, ValueSet& members) const {
+  if (!value.IsNumber()) return false;
+  if (value.set != 0) {
+    members = sets.Of(value.set);
+    return true;
+  }
+  if (!value.number.IsConst()) return false;
+  members = {};
+  return members.Add(value.number.value());
+}
+
+Value Tables::OneOf(const ValueSet& members, Origin origin) {
+  Value value = Value::Of(Number::Const(members.members[0]), origin);
+  for (uint64_t member : members) value.number = Join(value.number, Number::Const(member));
+  value.number.Settle();
+  value.set = sets.Intern(members);
+  return value;
+}
+
+Value JoinValues(const Value& before, const Value& next, bool widen, Tables& tables) {
+  Provenance& provenance = tables.provenance;
   if (before.SameAs(next)) {
     Value same = before;
     same.origin = provenance.Union(before.origin, next.origin);
@@ -30,6 +50,11 @@ Value JoinValues(const Value& before, const Value& next, bool widen, Provenance&
     joined.kind = before.kind;
     joined.index = before.index;
     joined.number = widen ? Widen(before.number, next.number) : Join(before.number, next.number);
+    ValueSet all, more;
+    if (!widen && tables.Members(before, all) && tables.Members(next, more) &&
+        std::all_of(more.begin(), more.end(), [&](uint64_t x) { return all.Add(x); })) {
+      joined.set = tables.sets.Intern(all);
+    }
   } else {
     joined.kind = KindForBoth(before, next);
   }

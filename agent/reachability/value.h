@@ -6,6 +6,7 @@
 
 #include "agent/reachability/number.h"
 #include "agent/reachability/provenance.h"
+#include "agent/reachability/value_sets.h"
 
 namespace bonsai::reachability {
 
@@ -28,6 +29,7 @@ struct Value {
   uint8_t bytes = 8;    // of a stack slot: how many, from its lowest address; registers: 8
   Origin origin = 0;
   uint32_t index = 0;
+  SetId set = 0;        // kNumber: not 0 when it is one of that set (and of `number`)
   Number number;        // kStack, kCaller, kData: the offset; any for the kinds without a number
 
   static Value Any() { return {}; }
@@ -51,12 +53,23 @@ struct Value {
   const Number& AsNumber() const;
   bool SameAs(const Value& other) const {  // whatever its origin
     return kind == other.kind && bytes == other.bytes && index == other.index &&
-           number == other.number;
+           set == other.set && number == other.number;
   }
 };
 
+// What values refer to by number; one for each analysis.
+struct Tables {
+  Provenance provenance;
+  ValueSets sets;
+
+  // The few numbers that `value` may be; false: not few, or a pointer.
+  bool Members(const Value& value, ValueSet& members) const;
+  // One of `members`; there must be at least one.
+  Value OneOf(const ValueSet& members, Origin origin);
+};
+
 // What holds both. `widen`: bounds of `next` that moved give up.
-Value JoinValues(const Value& before, const Value& next, bool widen, Provenance& provenance);
+Value JoinValues(const Value& before, const Value& next, bool widen, Tables& tables);
 
 // A pointer to this function's own frame, seen by a function it calls: frames shift by one.
 Value SeenByCallee(const Value& value);

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sets of two to four numbers, interned. They keep apart what known bits and ranges blur: the
+// verifier walks each path by itself, so it knows that a value is 1 or 18, and never 3.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+namespace bonsai::reachability {
+
+using SetId = uint32_t;  // 0: no set
+
+struct ValueSet {
+  static constexpr size_t kMaxMembers = 4;
+
+  uint8_t count = 0;
+  std::array<uint64_t, kMaxMembers> members{};  // ascending; zeros behind the last
+
+  // False when it is full.
+  bool Add(uint64_t member);
+  bool Contains(uint64_t number) const;
+  const uint64_t* begin() const { return members.data(); }
+  const uint64_t* end() const { return members.data() + count; }
+  auto operator<=>(const ValueSet&) const = default;
+};
+
+class ValueSets {
+ public:
+  ValueSets() : sets_(1) {}
+
+  // 0 for fewer than two members, or when there are too many sets already.
+  SetId Intern(const ValueSet& set);
+  const ValueSet& Of(SetId id) const { return sets_[id]; }
+
+ private:
+  std::vector<ValueSet> sets_;
+  std::map<ValueSet, SetId> index_;
+};
+
+}  // namespace bonsai::reachability
