@@ -20,14 +20,7 @@ namespace bonsai::control {
 namespace {
 
 // The datapath's objects; each has one entry program, for the hook of the same name.
-struct HookObject {
-  attach::Hook hook;
-  const char* object;
-};
-constexpr HookObject kHookObjects[] = {{HOOK_XDP, "xdp"},
-                                       {HOOK_FROM_POD, "from_pod"},
-                                       {HOOK_TO_POD, "to_pod"},
-                                       {HOOK_FROM_NETDEV, "from_netdev"}};
+constexpr const char* kObjects[] = {"xdp", "from_pod", "to_pod", "from_netdev"};
 
 class Stopwatch {
  public:
@@ -82,8 +75,8 @@ Datapath::Datapath(const Options& options, std::vector<object::ObjectSpec> objec
 
 absl::StatusOr<std::vector<object::ObjectSpec>> Datapath::ReadObjects(const std::string& directory) {
   std::vector<object::ObjectSpec> objects;
-  for (const HookObject& entry : kHookObjects) {
-    const std::string path = directory + "/" + entry.object + ".bpf.o";
+  for (const std::string name : kObjects) {
+    const std::string path = directory + "/" + name + ".bpf.o";
     std::error_code error;
     if (!std::filesystem::exists(path, error)) {
       return base::NotFound("reading the datapath: {} does not exist; --bpf-dir must name the "
@@ -160,23 +153,10 @@ std::vector<attach::Target> Datapath::Targets(const settings::Settings& settings
   return targets;
 }
 
-attach::Programs Datapath::EntryPrograms(const plan::LoadPlan& plan, const load::Loaded& loaded) {
-  attach::Programs programs;
-  for (const plan::ProgramPlan& program : plan.programs) {
-    if (program.is_tail || !program.load) continue;
-    for (const HookObject& entry : kHookObjects) {
-      if (program.object == entry.object) {
-        programs[entry.hook] = loaded.ProgramFd(program.object, program.name);
-      }
-    }
-  }
-  return programs;
-}
-
 absl::Status Datapath::Attach(const settings::Settings& settings, const kernel::NodeFacts& node,
-                              const plan::LoadPlan& plan, const load::Loaded& loaded) {
+                              const load::Loaded& loaded) {
   ASSIGN_OR_RETURN(attach::Outcome outcome, attached_.Upsert(Targets(settings, node),
-                                                             EntryPrograms(plan, loaded)));
+                                                             attach::EntryPrograms(loaded)));
   warnings_ = std::move(outcome.warnings);
   return absl::OkStatus();
 }
@@ -191,7 +171,7 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   applied.seconds["plan"] = watch.Lap();
   if (loaded_ != nullptr && SameKernelState(*plan_, next)) {
     stage = "attach";
-    RETURN_IF_ERROR(Attach(settings, node, next, *loaded_));
+    RETURN_IF_ERROR(Attach(settings, node, *loaded_));
     applied.seconds["attach"] = watch.Lap();
     plan_ = std::make_shared<const plan::LoadPlan>(std::move(next));
     return applied;
@@ -202,7 +182,7 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   fill(next, *loaded);
   applied.seconds["tables"] = watch.Lap();
   stage = "attach";
-  RETURN_IF_ERROR(Attach(settings, node, next, *loaded));
+  RETURN_IF_ERROR(Attach(settings, node, *loaded));
   // From here on the new generation serves. A pin that cannot be moved now only costs a restarted
   // agent the state of that map, so it is a warning and not a way back.
   absl::Status committed = loaded->Commit();

@@ -73,10 +73,9 @@ class Datapath {
 
   absl::StatusOr<std::unique_ptr<load::Loaded>> Load(const plan::LoadPlan& plan) const;
   absl::Status Attach(const settings::Settings& settings, const kernel::NodeFacts& node,
-                      const plan::LoadPlan& plan, const load::Loaded& loaded);
+                      const load::Loaded& loaded);
   static std::vector<attach::Target> Targets(const settings::Settings& settings,
                                              const kernel::NodeFacts& node);
-  static attach::Programs EntryPrograms(const plan::LoadPlan& plan, const load::Loaded& loaded);
 
   std::string bpf_root_;
   std::vector<object::ObjectSpec> objects_;

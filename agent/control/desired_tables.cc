@@ -44,6 +44,15 @@ tables::DeviceFinder FinderFor(const kernel::NodeFacts& node, const std::vector<
           }};
 }
 
+tables::TargetMaps Targets(const plan::LoadPlan& plan, const load::Loaded& loaded) {
+  tables::TargetMaps targets;
+  for (const auto& [name, map] : loaded.maps()) {
+    const plan::MapPlan* planned = plan.FindMap(name);
+    targets[name] = {.map = &map.map, .sized_by = planned == nullptr ? "" : planned->sized_by};
+  }
+  return targets;
+}
+
 }  // namespace
 
 DesiredTables::DesiredTables(const Options& options)
@@ -81,12 +90,12 @@ absl::Status DesiredTables::Build(const kernel::NodeFacts& node,
 
 tables::WriteReport DesiredTables::Write(const plan::LoadPlan& plan,
                                          const load::Loaded& loaded) const {
-  tables::TargetMaps targets;
-  for (const auto& [name, map] : loaded.maps()) {
-    const plan::MapPlan* planned = plan.FindMap(name);
-    targets[name] = {.map = &map.map, .sized_by = planned == nullptr ? "" : planned->sized_by};
-  }
-  return tables::WriteTables(tables_, targets);
+  return tables::WriteTables(tables_, Targets(plan, loaded));
+}
+
+absl::Status DesiredTables::RaisePolicyEpoch(const plan::LoadPlan& plan,
+                                             const load::Loaded& loaded) const {
+  return tables::RaisePolicyEpoch(Targets(plan, loaded)).status();
 }
 
 }  // namespace bonsai::control

@@ -36,6 +36,9 @@ class DesiredTables {
   // Writes them into the maps of a generation.
   tables::WriteReport Write(const plan::LoadPlan& plan, const load::Loaded& loaded) const;
 
+  // Sends established flows through policy again: after a change of settings that policy looks at.
+  absl::Status RaisePolicyEpoch(const plan::LoadPlan& plan, const load::Loaded& loaded) const;
+
   const tables::Tables& tables() const { return tables_; }
   const tables::DesiredState& state() const { return store_.state(); }
   // Pods without a device and the like: nothing to refuse, but worth knowing.

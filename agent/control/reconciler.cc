@@ -158,6 +158,8 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
   for (const auto& [stage, seconds] : applied.seconds) configuration_.reload_seconds += seconds;
   if (!applied.new_generation) return;
   ++configuration_.reloads;
+  // Only now: while the earlier programs ran, they would have marked flows with the new epoch.
+  problems_.Set("policy", desired_.RaisePolicyEpoch(*datapath_.plan(), *datapath_.loaded()));
   const kernel::BpfMap* events = datapath_.loaded()->FindMap("events");
   problems_.Set("flow-events", flow_reader_.Replace(events == nullptr ? -1 : events->fd()));
   for (const load::Retry& retry : datapath_.loaded()->retries()) {

@@ -51,7 +51,8 @@ std::vector<Toggle> Toggles() {
       {"policy",
        {{"enable-conntrack", "true"}, {"enable-policy", "true"}},
        ct4 + Names{"policy", "policy_epoch", "endpoints", "ipcache4"},
-       calls4 + Names{"fp_policy4", "fp_recheck4", "tp_policy4", "tp_recheck4"}},
+       // policy creates the entry itself, so the stage that only creates has no caller
+       {"fp_policy4", "fp_recheck4", "fp_related4", "tp_policy4", "tp_recheck4", "tp_related4"}},
       {"load-balancer",
        {{"enable-conntrack", "true"}, {"enable-load-balancer", "true"}},
        ct4 + Names{"services4", "backends4"},

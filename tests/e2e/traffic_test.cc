@@ -125,8 +125,10 @@ TEST_F(Traffic, IsDeniedByDefaultAndOnlyReportedInAuditMode) {
   ASSERT_TRUE(cluster.WaitInSync());
   EXPECT_EQ(Ask(cluster.pod_a, Proto::kTcp, kPodB4, kServerPort), "b");
   EXPECT_TRUE(Ping(cluster.client, kPodB6));
-  auto metrics = cluster.node.Exec("curl -s http://" + cluster.metrics_address() + "/metrics").output;
-  EXPECT_NE(metrics.find("reason=\"audited\""), std::string::npos);
+  EXPECT_TRUE(WaitFor([&] {
+    auto metrics = cluster.node.Exec("curl -s http://" + cluster.metrics_address() + "/metrics");
+    return metrics.output.find("reason=\"audited\"") != std::string::npos;
+  }));
 }
 
 TEST_F(Traffic, ToAServiceReachesEveryBackendAndAnswersFromTheServiceAddress) {

@@ -26,9 +26,10 @@ std::string PodYaml(const std::string& name, const std::string& v4, const std::s
          v4 + "\n  podIPs: [{ip: " + v4 + "}, {ip: \"" + v6 + "\"}]\n";
 }
 
-std::string SliceYaml(const std::string& family, const std::vector<std::string>& addresses) {
+std::string SliceYaml(const std::string& name, const std::string& family,
+                      const std::vector<std::string>& addresses) {
   std::string yaml =
-      "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: echo-" + family +
+      "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: " + name +
       "\n  namespace: demo\n  labels: {kubernetes.io/service-name: echo}\naddressType: " + family +
       "\nports:\n- {name: tcp, port: 8080, protocol: TCP}\n- {name: udp, port: 8080, protocol: UDP}\n"
       "endpoints:" + (addresses.empty() ? " []\n" : "\n");
@@ -145,7 +146,7 @@ void Cluster::WriteService(const std::vector<std::string>& backends4,
                     kService4 + "\n  clusterIPs: [" + kService4 + ", \"" + kService6 +
                     "\"]\n  ports:\n  - {name: tcp, port: 80, protocol: TCP}\n"
                     "  - {name: udp, port: 80, protocol: UDP}\n---\n" +
-                    SliceYaml("IPv4", backends4) + "---\n" + SliceYaml("IPv6", backends6));
+                    SliceYaml("echo-v4", "IPv4", backends4) + "---\n" + SliceYaml("echo-v6", "IPv6", backends6));
 }
 
 std::vector<std::string> Cluster::AgentCommand(const std::vector<std::string>& extra_flags) const {
