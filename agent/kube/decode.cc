@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "agent/kube/field.h"
+#include "agent/settings/yaml_documents.h"
 
 namespace bonsai::kube {
 namespace {
@@ -81,6 +82,12 @@ class Decoder {
  public:
   Decoded Take(const std::string& text) && {
     try {
+      // No well-formed text has more documents than lines.
+      const size_t lines = std::count(text.begin(), text.end(), '\n') + 1;
+      if (settings::HasMoreDocuments(text, lines)) {
+        AddProblem(0, "", "no valid YAML: a comma stands where none belongs");
+        return std::move(decoded_);
+      }
       size_t number = 0;
       for (const YAML::Node& document : YAML::LoadAll(text)) {
         ++number;

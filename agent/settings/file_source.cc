@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
-#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <chrono>
-#include <sstream>
 #include <thread>
 
 #include "agent/base/status.h"
 #include "agent/settings/settings_source.h"
 #include "agent/settings/snapshot_file.h"
 #include "agent/settings/text.h"
+#include "agent/settings/yaml_documents.h"
 
 namespace bonsai::settings {
 namespace {
@@ -19,32 +18,6 @@ using Problems = std::vector<std::string>;
 
 constexpr int kAttempts = 10;
 constexpr std::chrono::milliseconds kStablePause(20);
-
-// Takes no notice of anything.
-class NullHandler : public YAML::EventHandler {
- public:
-  using Mark = YAML::Mark;
-  using Anchor = YAML::anchor_t;
-  using Style = YAML::EmitterStyle::value;
-  void OnDocumentStart(const Mark&) override {}
-  void OnDocumentEnd() override {}
-  void OnNull(const Mark&, Anchor) override {}
-  void OnAlias(const Mark&, Anchor) override {}
-  void OnScalar(const Mark&, const std::string&, Anchor, const std::string&) override {}
-  void OnSequenceStart(const Mark&, const std::string&, Anchor, Style) override {}
-  void OnSequenceEnd() override {}
-  void OnMapStart(const Mark&, const std::string&, Anchor, Style) override {}
-  void OnMapEnd() override {}
-};
-
-// Whether anything follows the first document. Not by YAML::LoadAll(): on a text that begins with
-// a comma it makes empty documents until memory is gone (yaml-cpp 0.7).
-bool HasMoreDocuments(const std::string& text) {
-  std::istringstream stream(text);
-  YAML::Parser parser(stream);
-  NullHandler handler;
-  return parser.HandleNextDocument(handler) && parser.HandleNextDocument(handler);
-}
 
 // The text of one value; "" and a line in `problems` when it has none.
 std::string ValueText(const std::string& where, const YAML::Node& value, Problems& problems) {
@@ -104,7 +77,7 @@ absl::StatusOr<std::string> ReadStable(const std::string& path) {
 absl::StatusOr<RawSettings> ParseYaml(const std::string& name, const std::string& text) {
   try {
     const YAML::Node root = YAML::Load(text);
-    if (HasMoreDocuments(text)) return base::InvalidArgument("{}: more than one document", name);
+    if (HasMoreDocuments(text, 1)) return base::InvalidArgument("{}: more than one document", name);
     if (root.IsNull()) {
       return base::InvalidArgument("{}: it is empty; write {{}} for no settings", name);
     }

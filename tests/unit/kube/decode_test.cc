@@ -277,5 +277,13 @@ TEST(Decode, SurvivesDeepAndEndlessInput) {
   EXPECT_FALSE(Problems("\xc3\x28 \xa0\xa1").empty());
 }
 
+// A stray comma made the YAML library produce empty documents until memory was gone.
+TEST(Decode, RefusesAStrayCommaInsteadOfEatingAllMemory) {
+  for (const char* text : {",", ", kind: Pod\n", "kind\n,\n", "a,\n---\n,"}) {
+    EXPECT_TRUE(Decode(text).objects.empty()) << text;
+    EXPECT_FALSE(Decode(text).problems.empty()) << text;
+  }
+}
+
 }  // namespace
 }  // namespace bonsai::kube
