@@ -145,6 +145,10 @@ class Builder {
 
 }  // namespace
 
-Cfg BuildCfg(const object::Function& function) { return Builder(function).Build(); }
+Cfg BuildCfg(const object::Function& function) {
+  Cfg cfg = Builder(function).Build();
+  FindLiveRegisters(function, cfg);
+  return cfg;
+}
 
 }  // namespace bonsai::reachability

@@ -20,6 +20,7 @@ struct Block {
   uint32_t next = kNoBlock;       // block after this one, if the flow can get there
   uint32_t target = kNoBlock;     // block jumped to
   uint32_t first_ref = 0;         // index of the first Function::refs at or after begin
+  RegisterSet live_registers = 0;  // that may be read from here on before they are written
   bool loop_head = false;         // some edge to it does not go forward
 };
 
@@ -29,6 +30,9 @@ struct Cfg {
   // runs anything may follow, so each instruction is a block of its own.
   bool opaque = false;
 };
+
+// Fills in Block::live_registers.
+void FindLiveRegisters(const object::Function& function, Cfg& cfg);
 
 Cfg BuildCfg(const object::Function& function);
 

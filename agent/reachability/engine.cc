@@ -94,7 +94,7 @@ uint32_t Engine::ContextFor(uint32_t function, const Arguments& arguments) {
   entry.Clear();
   for (size_t i = 0; i < arguments.size(); ++i) entry.registers[i + 1] = context.arguments[i];
   entry.registers[BPF_REG_10] = Value::Pointer(Kind::kStack, 0, 0);
-  if (context.in[0].Merge(entry, false, tables_)) Schedule(id, 0);
+  if (context.in[0].Merge(entry, CfgOf(function).blocks[0].live_registers, false, tables_)) Schedule(id, 0);
   return id;
 }
 
@@ -169,7 +169,7 @@ void Engine::Propagate(uint32_t block) {
   const Block& to = cfgs_[here_->function]->blocks[block];
   const uint8_t visits = here_->visits[block];
   const bool widen = visits >= (to.loop_head ? kVisitsAtLoopHead : kVisitsAnywhere);
-  if (here_->in[block].Merge(state_, widen, tables_)) Schedule(current_, block);
+  if (here_->in[block].Merge(state_, to.live_registers, widen, tables_)) Schedule(current_, block);
 }
 
 void Engine::FinishBlock(const Block& block, const Ref* ref) {

@@ -20,6 +20,8 @@ inline constexpr int32_t kStoreRelease = 0x110;
 inline constexpr uint8_t kPseudoKfuncCall = 2;
 
 inline constexpr int kRegisters = 11;  // r0..r10
+using RegisterSet = uint16_t;          // one bit each
+inline constexpr RegisterSet kAllRegisters = (1u << kRegisters) - 1;
 
 inline uint8_t ClassOf(const Insn& insn) { return insn.opcode & 0x07; }
 inline uint8_t OpOf(const Insn& insn) { return insn.opcode & 0xf0; }

@@ -49,18 +49,25 @@ class SavedState {
  public:
   bool present() const { return present_; }
 
-  // Takes `state` in. True: that said something new. `widen`: see JoinValues.
-  bool Merge(const State& state, bool widen, Tables& tables);
+  // Takes `state` in, of its registers those in `live` (the same ones each time). True: that said
+  // something new. `widen`: see JoinValues.
+  bool Merge(const State& state, RegisterSet live, bool widen, Tables& tables);
   // Anything may be anywhere. True: that is new.
   bool MergeEverything();
   void Restore(State& state) const;
 
  private:
-  void Save(const State& state);
+  // Goes through values_ in order: joins each with what comes in, closes the gaps.
+  class Merger;
+
+  void Save(const State& state, RegisterSet live);
+  void MergeRegisters(const State& state, RegisterSet live, Merger& merger);
+  void MergeSlots(const State& state, Merger& merger);
+  bool MergePointersAndZeros(const State& state);
 
   bool present_ = false;
-  uint16_t stored_registers_ = 0;  // those in values_; others are numbers, or as these say:
-  uint16_t foreign_registers_ = 0, unknown_registers_ = 0;
+  RegisterSet stored_registers_ = 0;  // those in values_; others are numbers, or as these say:
+  RegisterSet foreign_registers_ = 0, unknown_registers_ = 0;
   SlotSet stored_slots_ = 0;
   SlotSet pointers_ = 0;
   std::array<uint8_t, kStackSlots> zero_;

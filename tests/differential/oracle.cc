@@ -92,40 +92,83 @@ const std::string* MapOf(const bpf_insn& insn, const std::map<uint32_t, std::str
   return found == names.end() ? nullptr : &found->second;
 }
 
-// Map and slot of the tail call at `at`, when both are set right before it.
-std::optional<std::pair<std::string, uint32_t>> TailCallAt(
-    const std::vector<bpf_insn>& insns, size_t at, const std::map<uint32_t, std::string>& names) {
-  std::optional<std::string> map;
-  std::optional<uint32_t> slot;
-  while (at-- > 0 && !(map && slot)) {
-    const bpf_insn& insn = insns[at];
-    const uint8_t kind = BPF_CLASS(insn.code);
-    if (kind == BPF_JMP || kind == BPF_JMP32) return std::nullopt;
-    if (insn.code == 0 || kind == BPF_ST || kind == BPF_STX) continue;
-    if (insn.dst_reg == BPF_REG_2 && !map) {
-      const std::string* name = MapOf(insn, names);
-      if (name == nullptr) return std::nullopt;
-      map = *name;
+// For each instruction those that may run right before it.
+std::vector<std::vector<size_t>> Predecessors(const std::vector<bpf_insn>& insns) {
+  std::vector<std::vector<size_t>> before(insns.size());
+  const auto edge = [&](size_t from, int64_t to) {
+    if (to >= 0 && to < static_cast<int64_t>(insns.size())) before[to].push_back(from);
+  };
+  for (size_t i = 0; i < insns.size(); ++i) {
+    const bpf_insn& insn = insns[i];
+    const auto next = static_cast<int64_t>(i) + 1;
+    const uint8_t kind = BPF_CLASS(insn.code), op = BPF_OP(insn.code);
+    const bool jump = kind == BPF_JMP || kind == BPF_JMP32;
+    if (jump && op == BPF_EXIT) continue;
+    if (jump && op != BPF_CALL) {
+      edge(i, next + (insn.code == (BPF_JMP32 | BPF_JA) ? insn.imm : insn.off));
+      if (op == BPF_JA) continue;
     }
-    if (insn.dst_reg == BPF_REG_3 && !slot) {
-      const bool move = (kind == BPF_ALU || kind == BPF_ALU64) && BPF_OP(insn.code) == BPF_MOV &&
-                        BPF_SRC(insn.code) == BPF_K;
-      if (!move) return std::nullopt;
-      slot = static_cast<uint32_t>(insn.imm);
+    edge(i, insn.code == kLoadImm64 ? next + 1 : next);
+  }
+  return before;
+}
+
+// Where what `reg` holds before `at` may have been made, through moves between registers.
+std::set<size_t> LastWrites(const std::vector<bpf_insn>& insns,
+                            const std::vector<std::vector<size_t>>& before, size_t at, int reg) {
+  std::set<size_t> writes;
+  std::set<std::pair<size_t, int>> seen;
+  std::vector<std::pair<size_t, int>> left{{at, reg}};
+  while (!left.empty()) {
+    const auto [i, wanted] = left.back();
+    left.pop_back();
+    for (const size_t previous : before[i]) {
+      const bpf_insn& insn = insns[previous];
+      const uint8_t kind = BPF_CLASS(insn.code);
+      const bool call = kind == BPF_JMP && BPF_OP(insn.code) == BPF_CALL && wanted <= BPF_REG_5;
+      const bool other = kind == BPF_ST || kind == BPF_STX || kind == BPF_JMP || kind == BPF_JMP32;
+      int next = wanted;
+      if (call || (!other && insn.dst_reg == wanted)) {
+        if (insn.code != (BPF_ALU64 | BPF_MOV | BPF_X)) {
+          writes.insert(previous);
+          continue;
+        }
+        next = insn.src_reg;
+      }
+      if (seen.emplace(previous, next).second) left.emplace_back(previous, next);
     }
   }
-  if (!map || !slot) return std::nullopt;
-  return std::pair{*map, *slot};
+  return writes;
+}
+
+// Maps and slots of the tail call at `at`; nothing when some of them is not a constant.
+std::optional<std::set<std::pair<std::string, uint32_t>>> TailCallsAt(
+    const std::vector<bpf_insn>& insns, const std::vector<std::vector<size_t>>& before, size_t at,
+    const std::map<uint32_t, std::string>& names) {
+  const std::set<size_t> maps = LastWrites(insns, before, at, BPF_REG_2);
+  std::set<std::pair<std::string, uint32_t>> calls;
+  for (const size_t slot : LastWrites(insns, before, at, BPF_REG_3)) {
+    const uint8_t kind = BPF_CLASS(insns[slot].code);
+    const bool move = (kind == BPF_ALU || kind == BPF_ALU64) &&
+                      BPF_OP(insns[slot].code) == BPF_MOV && BPF_SRC(insns[slot].code) == BPF_K;
+    for (const size_t map : maps) {
+      const std::string* name = MapOf(insns[map], names);
+      if (!move || name == nullptr) return std::nullopt;
+      calls.emplace(*name, static_cast<uint32_t>(insns[slot].imm));
+    }
+  }
+  return calls;
 }
 
 KeptProgram Kept(const std::vector<bpf_insn>& insns,
                  const std::map<uint32_t, std::string>& names) {
   KeptProgram kept;
+  const auto before = Predecessors(insns);
   for (size_t i = 0; i < insns.size(); ++i) {
     if (const std::string* map = MapOf(insns[i], names)) kept.maps.insert(*map);
     if (!IsTailCall(insns[i])) continue;
-    if (const auto call = TailCallAt(insns, i, names)) {
-      kept.tail_calls.insert(*call);
+    if (const auto calls = TailCallsAt(insns, before, i, names)) {
+      kept.tail_calls.insert(calls->begin(), calls->end());
     } else {
       kept.unknown_tail_call = true;
     }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which registers are read before they are written, from the start of each block on. What is not
+// need not be remembered there, which is most of the work saved at merges.
+#include "agent/reachability/cfg.h"
+
+namespace bonsai::reachability {
+namespace {
+
+constexpr RegisterSet kArguments = 0x3e;  // r1..r5
+constexpr RegisterSet kCallWrites = 0x3f;  // r0..r5
+
+RegisterSet Bit(int index) { return static_cast<RegisterSet>(1u << index); }
+
+struct Access {
+  RegisterSet reads = 0, writes = 0;
+};
+
+Access OfAtomic(const Insn& insn) {
+  if (insn.imm == kLoadAcquire) return {Bit(insn.src), Bit(insn.dst)};
+  Access access{static_cast<RegisterSet>(Bit(insn.dst) | Bit(insn.src)), 0};
+  if (insn.imm == BPF_CMPXCHG) {
+    access.reads |= Bit(BPF_REG_0);
+    access.writes = Bit(BPF_REG_0);
+  } else if (insn.imm != kStoreRelease && (insn.imm & BPF_FETCH)) {
+    access.writes = Bit(insn.src);
+  }
+  return access;
+}
+
+Access OfJump(const Insn& insn) {
+  switch (FlowOf(insn)) {
+    case Flow::kExit:
+      return {Bit(BPF_REG_0), 0};
+    case Flow::kBranch: {
+      const RegisterSet right = UsesRegister(insn) ? Bit(insn.src) : RegisterSet{0};
+      return {static_cast<RegisterSet>(Bit(insn.dst) | right), 0};
+    }
+    case Flow::kCall: case Flow::kNext:
+      return {kArguments, kCallWrites};
+    default:
+      return {};
+  }
+}
+
+// SOUND: at least what the instruction reads, at most what it writes for sure.
+Access Of(const Insn& insn) {
+  switch (ClassOf(insn)) {
+    case BPF_ALU: case BPF_ALU64: {
+      Access access{0, Bit(insn.dst)};
+      if (OpOf(insn) != BPF_MOV) access.reads |= Bit(insn.dst);
+      if (UsesRegister(insn)) access.reads |= Bit(insn.src);
+      return access;
+    }
+    case BPF_LD:
+      if (IsLoadImm64(insn)) return {0, Bit(insn.dst)};
+      return {static_cast<RegisterSet>(Bit(BPF_REG_6) | Bit(insn.src)), kCallWrites};
+    case BPF_LDX:
+      return {Bit(insn.src), Bit(insn.dst)};
+    case BPF_ST:
+      return {Bit(insn.dst), 0};
+    case BPF_STX:
+      if (ModeOf(insn) == BPF_ATOMIC) return OfAtomic(insn);
+      return {static_cast<RegisterSet>(Bit(insn.dst) | Bit(insn.src)), 0};
+    default:
+      return OfJump(insn);
+  }
+}
+
+Access OfBlock(const object::Function& function, const Block& block) {
+  Access all;
+  for (uint32_t slot = block.begin; slot < block.end; ++slot) {
+    const Insn& insn = function.insns[slot];
+    const Access access = Of(insn);
+    all.reads |= access.reads & static_cast<RegisterSet>(~all.writes);
+    all.writes |= access.writes;
+    if (IsLoadImm64(insn)) ++slot;
+  }
+  return all;
+}
+
+}  // namespace
+
+void FindLiveRegisters(const object::Function& function, Cfg& cfg) {
+  if (cfg.opaque) {
+    for (Block& block : cfg.blocks) block.live_registers = kAllRegisters;
+    return;
+  }
+  std::vector<Access> accesses;
+  accesses.reserve(cfg.blocks.size());
+  for (const Block& block : cfg.blocks) accesses.push_back(OfBlock(function, block));
+  // Backwards; once more for each loop that a register is carried around.
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t i = cfg.blocks.size(); i-- > 0;) {
+      Block& block = cfg.blocks[i];
+      RegisterSet after = 0;
+      for (const uint32_t to : {block.next, block.target}) {
+        if (to != kNoBlock) after |= cfg.blocks[to].live_registers;
+      }
+      const auto live = static_cast<RegisterSet>(
+          accesses[i].reads | (after & ~accesses[i].writes) | Bit(BPF_REG_10));
+      changed = changed || live != block.live_registers;
+      block.live_registers = live;
+    }
+  }
+}
+
+}  // namespace bonsai::reachability
