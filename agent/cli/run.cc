@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "agent/base/status.h"
+#include "agent/base/version.h"
 #include "agent/cli/analyze.h"
 #include "agent/cli/client.h"
 #include "agent/cli/document.h"
@@ -77,7 +78,7 @@ int Show(const Session& session) {
 
 int ShowVersion(const Session& session) {
   if (session.options.format == Format::kTable) {
-    std::cout << "agentctl " << BONSAI_VERSION << "\n" << std::flush;
+    std::cout << "agentctl " << base::kVersion << "\n" << std::flush;
   }
   return Show<v1::GetVersionResponse>(session);
 }
