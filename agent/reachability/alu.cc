@@ -232,6 +232,10 @@ Number Alu(uint8_t op, bool wide, const Number& a, const Number& b) {
         const uint64_t result = Compute(op, a.value(), b.value());
         return Number::Const(wide ? result : static_cast<uint32_t>(result));
       }
+      // Nothing is nothing: half of all values.
+      if (wide && op != BPF_AND && op != BPF_OR && op != BPF_MUL && (a.IsAny() || b.IsAny())) {
+        return Number::Any();
+      }
       if (wide) return Settled(Ring(op, a, b));
       // The low half of a result hangs on the low halves of the operands alone.
       return Settled(Low32(Settled(Ring(op, Low32(a), Low32(b)))));

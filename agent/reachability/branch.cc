@@ -69,9 +69,17 @@ void Engine::Branch(const Block& block) {
 
 void Engine::BothWays(const Block& block, const Insn& insn, const Value& right) {
   const Value left = state_.registers[insn.dst];
-  const bool refine = left.IsNumber() && right.IsNumber();
+  const bool numbers = left.IsNumber() && right.IsNumber();
   const Origin origin = tables_.provenance.Union(left.origin, right.origin);
+  const RegisterSet operands = static_cast<RegisterSet>(
+      1u << insn.dst | (UsesRegister(insn) ? 1u << insn.src : 0u));
   for (const bool taken : {true, false}) {
+    const uint32_t to = taken ? block.target : block.next;
+    // What no one reads again needs no refining.
+    const bool read_again =
+        to != kNoBlock &&
+        (cfgs_[here_->function]->blocks[to].live_registers & operands) != 0;
+    const bool refine = numbers && read_again;
     Value a = left, b = right;
     if (refine) {
       // SOUND: these say no only where no two members of the operands go this way.
@@ -81,7 +89,6 @@ void Engine::BothWays(const Block& block, const Insn& insn, const Value& right) 
       }
     }
     RecordBranch(taken ? kTaken : kNotTaken, origin);
-    const uint32_t to = taken ? block.target : block.next;
     if (to == kNoBlock) continue;
     if (refine) {
       if (UsesRegister(insn)) state_.registers[insn.src] = b;

@@ -128,6 +128,7 @@ bool Number::Settle() {
   }
   // Twice: what the second half learns, the first half uses.
   for (int round = 0; round < 2; ++round) {
+    const Number before = *this;
     FromBits(bits.value, bits.unknown, b64);
     FromBits(static_cast<uint32_t>(bits.value), static_cast<uint32_t>(bits.unknown), b32);
     HalvesAndWhole(*this);
@@ -138,6 +139,7 @@ bool Number::Settle() {
     Bits low = PrefixOf(b32.umin, b32.umax);
     low.unknown |= UINT64_MAX << 32;
     if (!Meet(PrefixOf(b64.umin, b64.umax), bits) || !Meet(low, bits)) return false;
+    if (*this == before) break;
   }
   if (!IsConst()) return true;
   if (!Contains(bits.value)) return false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <bit>
+#include <cstring>
 
 #include "agent/reachability/state.h"
 
@@ -133,10 +134,14 @@ bool SavedState::MergePointersAndZeros(const State& state) {
   }
   bool changed = (pointers & ~pointers_) != 0;
   pointers_ |= pointers;
-  for (int slot = 0; slot < kStackSlots; ++slot) {
-    const auto zero = static_cast<uint8_t>(zero_[slot] & state.zero[slot]);
-    changed = changed || zero != zero_[slot];
-    zero_[slot] = zero;
+  // Eight slots at a time.
+  for (size_t at = 0; at < zero_.size(); at += sizeof(uint64_t)) {
+    uint64_t before, next;
+    std::memcpy(&before, &zero_[at], sizeof(before));
+    std::memcpy(&next, &state.zero[at], sizeof(next));
+    next &= before;
+    changed = changed || next != before;
+    std::memcpy(&zero_[at], &next, sizeof(next));
   }
   return changed;
 }

@@ -82,7 +82,7 @@ void Engine::StepAlu(const Insn& insn, bool rewritten) {
       }
       break;
     case BPF_NEG:
-      src = Value::Any();
+      src = Value::Of(Number::Const(0));  // it has none
       break;
     default:
       break;

@@ -52,8 +52,11 @@ struct Value {
   // The numbers it may compare as.
   const Number& AsNumber() const;
   bool SameAs(const Value& other) const {  // whatever its origin
-    return kind == other.kind && bytes == other.bytes && index == other.index &&
-           set == other.set && number == other.number;
+    if (kind != other.kind || bytes != other.bytes || index != other.index || set != other.set) {
+      return false;
+    }
+    if (number.IsConst() && other.number.IsConst()) return number.value() == other.number.value();
+    return number == other.number;
   }
 };
 

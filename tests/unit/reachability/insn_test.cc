@@ -107,6 +107,12 @@ TEST(Insn, FollowsSignExtensionAndSwaps) {
                      Make(BPF_LDX | 0x80 | BPF_B, kR1, kFp, -8, 0)}, -2));
 }
 
+TEST(Insn, FollowsNegation) {
+  EXPECT_TRUE(Knows({MovImm(kR1, 40), Make(BPF_ALU64 | BPF_NEG, kR1, 0, 0, 0)}, -40));
+  EXPECT_TRUE(Knows({MovImm(kR1, 40), Make(BPF_ALU | BPF_NEG, kR1, 0, 0, 0),
+                     Make(BPF_ALU64 | BPF_MOV | BPF_X, kR1, kR1, 32, 0)}, -40));
+}
+
 TEST(Insn, AtomicsOverwriteTheirOperands) {
   const int atomic = BPF_STX | BPF_ATOMIC | BPF_DW;
   // What memory holds afterwards is not followed; what it held before is.

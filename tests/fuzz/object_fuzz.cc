@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/fuzz/object_fuzz.h"
+
+#include <cstdlib>
+
+#include "agent/reachability/liveness.h"
+
+namespace bonsai::fuzz {
+
+bool ReadAndAnalyse(const std::vector<uint8_t>& bytes) {
+  const auto object = object::ReadBytes("fuzz.bpf.o", bytes);
+  if (!object.ok()) return false;
+  const auto liveness = reachability::Analyze(*object, constants::Defaults(*object));
+  if (!liveness.ok()) return false;
+  // What every caller relies on.
+  if (liveness->maps.size() != object->maps.size()) std::abort();
+  if (liveness->live_insns > liveness->total_insns) std::abort();
+  return true;
+}
+
+}  // namespace bonsai::fuzz
+
+#ifdef BONSAI_LIBFUZZER
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  bonsai::fuzz::ReadAndAnalyse({data, data + size});
+  return 0;
+}
+#endif
