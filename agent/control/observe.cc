@@ -4,22 +4,12 @@
 #include <cstring>
 
 #include "agent/base/status.h"
+#include "agent/report/labels.h"
 #include "agent/tables/map_contents.h"
 #include "datapath/include/contract.h"
 
 namespace bonsai::control {
 namespace {
-
-struct ReasonName {
-  uint32_t value;
-  const char* label;
-};
-constexpr ReasonName kReasons[] = {
-#define X(symbol, value, label) {value, label},
-    BONSAI_REASONS(X)
-#undef X
-};
-constexpr const char* kHooks[HOOK_COUNT] = {"xdp", "from-pod", "to-pod", "from-netdev"};
 
 bool IsToggle(const settings::SettingSpec& spec) {
   return spec.kind == settings::Kind::kBool && spec.key == "enable-" + spec.feature;
@@ -30,12 +20,13 @@ bool IsToggle(const settings::SettingSpec& spec) {
 absl::StatusOr<std::vector<report::ReasonCount>> ReadReasons(const kernel::BpfMap& metrics) {
   std::vector<report::ReasonCount> counts;
   std::vector<uint8_t> value(metrics.ValueBytes());
-  for (const ReasonName& reason : kReasons) {
-    for (uint32_t hook = 0; hook < HOOK_COUNT; ++hook) {
-      const uint32_t slot = METRICS_SLOT(reason.value, hook);
+  for (uint8_t reason = 0; reason < REASON_COUNT; ++reason) {
+    for (uint8_t hook = 0; hook < HOOK_COUNT; ++hook) {
+      const uint32_t slot = METRICS_SLOT(reason, hook);
       RETURN_IF_ERROR(metrics.Lookup(&slot, value.data()));
-      report::ReasonCount count{.reason = reason.label, .hook = kHooks[hook],
-                                .is_drop = reason.value > DROP_FIRST};
+      report::ReasonCount count{.reason = report::ReasonLabel(reason),
+                                .hook = report::HookLabel(hook),
+                                .is_drop = report::IsDropReason(reason)};
       for (size_t at = 0; at + sizeof(metrics_value) <= value.size(); at += sizeof(metrics_value)) {
         metrics_value one;
         std::memcpy(&one, value.data() + at, sizeof(one));
@@ -110,7 +101,8 @@ std::vector<report::ServiceRow> Services(const std::vector<tables::Service>& ser
     const std::string name = service.namespace_name + "/" + service.name;
     for (const tables::ServicePort& port : service.ports) {
       for (const tables::Address& address : service.addresses) {
-        report::ServiceRow row{.service = port.name.empty() ? name : name + ":" + port.name,
+        report::ServiceRow row{.service = name + ":" + (port.name.empty() ? std::to_string(port.port)
+                                                                           : port.name),
                                .address = address,
                                .port = port.port,
                                .protocol = port.protocol};

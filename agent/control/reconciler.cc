@@ -212,17 +212,17 @@ void Reconciler::ReconcileServers() {
       in_force_ != nullptr
           ? in_force_->String("metrics-address")
           : std::get<std::string>(schema_->Find("metrics-address")->default_value);
-  const bool failed = http_ == nullptr && !address.empty();
-  if (address == http_address_ && !failed) return;
-  http_.reset();
-  http_address_ = address;
-  if (address.empty()) {
+  if (address == http_address_ || address.empty()) {
+    if (address.empty()) http_.reset();
     problems_.Set("metrics", absl::OkStatus());
-    return;
+  } else {
+    // The one in service stays until its successor serves; a failure is tried again by every step.
+    auto server = report::HttpServer::Start({.address = address}, publisher_);
+    problems_.Set("metrics", server.status());
+    if (!server.ok()) return;
+    http_ = *std::move(server);
   }
-  auto server = report::HttpServer::Start({.address = address}, publisher_);
-  problems_.Set("metrics", server.status());
-  if (server.ok()) http_ = *std::move(server);
+  http_address_ = address;
 }
 
 void Reconciler::CollectConntrack() {

@@ -73,7 +73,7 @@ class Reconciler {
   DesiredTables desired_;
   report::FlowReader flow_reader_;
   std::unique_ptr<report::HttpServer> http_;
-  std::string http_address_;                   // what http_ serves, or failed to
+  std::string http_address_;                   // what http_ serves
   std::optional<kernel::JiffiesClock> jiffies_;
 
   std::optional<kernel::NodeFacts> node_;

@@ -129,6 +129,26 @@ TEST_F(Agent, LeavesTheDatapathRunningWhenTerminatedAndAdoptsItWhenStartedAgain)
   }
 }
 
+TEST_F(Agent, NeedsNoMoreThanTheCapabilitiesOfTheChart) {
+  cluster.SetConfig({{"pod-devices", "veth-*"}, {"uplink-devices", "uplink"}, {"ct-entries", "4096"}});
+  const std::vector<std::string> wrapper = {"setpriv", "--bounding-set",
+                                            "-all,+bpf,+net_admin,+perfmon"};
+  for (int start = 0; start < 2; ++start) {  // the second adopts what the first left
+    cluster.StartAgent({}, wrapper);
+    ASSERT_TRUE(cluster.WaitInSync());
+    cluster.ChangeConfig({{"enable-policy", "true"}, {"enable-load-balancer", "true"},
+                          {"enable-prefilter", "true"}, {"enable-flow-events", "true"},
+                          {"ct-gc-interval", std::to_string(start + 1)}});
+    ASSERT_TRUE(cluster.WaitInSync());
+    EXPECT_EQ(Problems(), "[]");
+    EXPECT_EQ(cluster.RawCtl("status").exit_code, 0);
+    EXPECT_EQ(Ask(cluster.pod_a, Proto::kTcp, kPodB4, kServerPort), "b");
+    std::string status = Shell("grep CapEff /proc/" + std::to_string(cluster.agent_pid()) + "/status").output;
+    EXPECT_EQ(status, "CapEff:\t000000c000001000\n");
+    cluster.StopAgent(SIGKILL);
+  }
+}
+
 TEST_F(Agent, RefusesToStartBesideALiveOne) {
   Start();
   auto second = cluster.node.Exec(std::string(BONSAI_BIN_DIR "/bonsai-agent --config-dir ") +
@@ -163,7 +183,9 @@ TEST_F(Agent, ReportsAPortInUseAndGoesOnWithoutIt) {
   cluster.ChangeConfig({{"metrics-address", "127.0.0.1:9963"}});
   ASSERT_TRUE(WaitFor([&] { return Problems().find("9963") != std::string::npos; })) << Problems();
   EXPECT_EQ(Ask(cluster.pod_a, Proto::kTcp, kPodB4, kServerPort), "b");
+  EXPECT_THAT(Metrics(), HasSubstr("bonsai_build_info")) << "the earlier address serves on";
   cluster.ChangeConfig({{"metrics-address", "127.0.0.1:9962"}});
+  EXPECT_TRUE(cluster.WaitProblem("metrics", false));
   EXPECT_TRUE(WaitFor([&] { return Metrics().find("bonsai_build_info") != std::string::npos; }));
 }
 

@@ -160,8 +160,10 @@ std::vector<std::string> Cluster::AgentCommand(const std::vector<std::string>& e
   return command;
 }
 
-void Cluster::StartAgent(const std::vector<std::string>& extra_flags) {
-  std::vector<std::string> command = AgentCommand(extra_flags);
+void Cluster::StartAgent(const std::vector<std::string>& extra_flags,
+                         const std::vector<std::string>& wrapper) {
+  std::vector<std::string> command = wrapper;
+  for (const std::string& word : AgentCommand(extra_flags)) command.push_back(word);
   std::vector<char*> argv;
   for (auto& word : command) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -172,7 +174,7 @@ void Cluster::StartAgent(const std::vector<std::string>& extra_flags) {
   if (agent_ == 0) {
     dup2(log.get(), STDOUT_FILENO);
     dup2(log.get(), STDERR_FILENO);
-    if (setns(ns.get(), CLONE_NEWNET) == 0) execv(argv[0], argv.data());
+    if (setns(ns.get(), CLONE_NEWNET) == 0) execvp(argv[0], argv.data());
     _exit(127);
   }
   bool reachable = WaitFor([&] { return !AgentRuns() || Ctl("version").is_object(); }, 20);

@@ -52,7 +52,9 @@ class Cluster {
                     const std::vector<std::string>& backends6);
 
   // --- the agent
-  void StartAgent(const std::vector<std::string>& extra_flags = {});
+  // `wrapper`: a command that runs the agent as its last arguments, e.g. setpriv with its flags.
+  void StartAgent(const std::vector<std::string>& extra_flags = {},
+                  const std::vector<std::string>& wrapper = {});
   // Sends `signal` and reaps; returns the wait status.
   int StopAgent(int signal);
   bool AgentRuns() const;
