@@ -238,7 +238,13 @@ start_agent() {
   setsid "$BIN/bonsai-agent" --config-dir "$STATE/config" --manifests-dir "$STATE/manifests" \
     --bpf-dir "$PWD/build/release/bpf" --bpf-root "$BPF_ROOT" --socket "$BONSAI_SOCKET" \
     --node-name quickstart < /dev/null > "$LOG" 2>&1 &
-  echo $! > "$STATE/agent.pid"
+  local pid=$! tries
+  echo "$pid" > "$STATE/agent.pid"
+  # Until setsid has become the agent, /proc would say that no agent runs.
+  for ((tries = 0; tries < 100; tries++)); do
+    if agent_is_alive || [[ ! -d /proc/$pid ]]; then return; fi
+    sleep 0.05
+  done
 }
 
 free_port() {
