@@ -14,7 +14,7 @@ bool HasTarget(Flow flow) {
 bool GoesOn(Flow flow) { return flow != Flow::kJump && flow != Flow::kExit; }
 
 // Marks of one slot.
-enum : uint8_t { kLeader = 1, kSecondHalf = 2 };
+enum : uint8_t { kLeader = 1, kSecondHalf = 2, kBroken = 4 };
 
 class Builder {
  public:
@@ -39,8 +39,14 @@ class Builder {
     for (uint32_t slot = 0; slot < size(); ++slot) {
       const Insn& insn = function_.insns[slot];
       if (IsLoadImm64(insn)) {
-        if (slot + 1 >= size() || function_.insns[slot + 1].opcode != 0) cfg_.opaque = true;
-        if (slot + 1 < size()) marks_[++slot] |= kSecondHalf;
+        const bool whole = slot + 1 < size() && function_.insns[slot + 1].opcode == 0 &&
+                           FlowOf(insn) == Flow::kNext;
+        if (whole) {
+          marks_[++slot] |= kSecondHalf;
+        } else {
+          marks_[slot] |= kBroken;
+          cfg_.opaque = true;
+        }
         continue;
       }
       const Flow flow = FlowOf(insn);
@@ -68,12 +74,12 @@ class Builder {
       block.first_ref = static_cast<uint32_t>(ref - function_.refs.begin());
       do {
         block.last = slot;
-        slot += marks_[slot] & kSecondHalf || !IsLoadImm64(function_.insns[slot]) ? 1 : 2;
+        ++slot;
+        if (slot < size() && (marks_[slot] & kSecondHalf)) ++slot;
       } while (slot < size() && !(marks_[slot] & kLeader));
-      block.end = std::min(slot, size());
-      // The second half of an immediate stands alone only where nothing is sure anyway.
-      block.flow = marks_[block.begin] & kSecondHalf ? Flow::kUnknown
-                                                     : FlowOf(function_.insns[block.last]);
+      block.end = slot;
+      block.flow = marks_[block.last] & kBroken ? Flow::kUnknown
+                                                : FlowOf(function_.insns[block.last]);
       cfg_.blocks.push_back(block);
     }
   }
