@@ -64,8 +64,6 @@ std::vector<SettingSpec> Behaviour() {
   return {
       List("prefilter-cidrs", "prefilter", "cidr", {},
            "CIDRs whose packets are dropped at the uplinks."),
-      Choice("xdp-mode", "prefilter", {"auto", "native", "generic"}, "auto",
-             "How XDP is attached; auto: native where the driver can, else generic."),
       List("pod-devices", "agent", "device-pattern", {"veth*", "cali*", "lxc*"},
            "Host-side devices of pods: names or shell patterns."),
       List("uplink-devices", "agent", "device-pattern", {},

@@ -115,7 +115,7 @@ TEST(Parse, TakesTheWholeTypeWhenThereIsNoRange) {
 TEST(Parse, NamesTheChoices) {
   EXPECT_EQ(Refusal({{"log-level", "loud"}}),
             "log-level: \"loud\" is unknown, allowed error, warning, info, debug");
-  EXPECT_THAT(Refusal({{"xdp-mode", ""}}), HasSubstr("allowed auto, native, generic"));
+  EXPECT_THAT(Refusal({{"log-level", ""}}), HasSubstr("allowed error, warning, info, debug"));
 }
 
 TEST(Parse, SuggestsTheNearestKey) {
