@@ -78,13 +78,51 @@ absl::StatusOr<std::string> ParseCidr(const std::string& text) {
   return canonical;
 }
 
+bool IsNameCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == '-' || c == '@';
+}
+
+// The index of the ']' that ends the class which begins at `open`, if it is one such as [abc], [0-9]
+// or [!a].
+std::optional<size_t> EndOfClass(const std::string& text, size_t open) {
+  const size_t close = text.find(']', open);
+  if (close == std::string::npos) return std::nullopt;
+  size_t first = open + 1;
+  if (text[first] == '!' || text[first] == '^') ++first;
+  const bool plain = std::all_of(text.begin() + first, text.begin() + close, IsNameCharacter);
+  if (first == close || !plain) return std::nullopt;
+  return close;
+}
+
+// The fewest characters a name that `pattern` matches can have; nothing when it is no pattern.
+std::optional<size_t> ShortestMatch(const std::string& pattern) {
+  size_t length = 0;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] == '*') continue;
+    ++length;
+    if (pattern[i] == '?' || IsNameCharacter(pattern[i])) continue;
+    const auto end = pattern[i] == '[' ? EndOfClass(pattern, i) : std::nullopt;
+    if (!end) return std::nullopt;
+    i = *end;
+  }
+  return length;
+}
+
+// Strict: a pattern that can match no device would take every pod off the datapath without a word.
 absl::StatusOr<std::string> ParseDevicePattern(const std::string& text) {
-  constexpr size_t kLongest = 64;  // a name has at most 15 characters; sets such as [a-z] take more
-  const bool named = std::all_of(text.begin(), text.end(), [](unsigned char c) {
-    return c > 0x20 && c < 0x7f && c != '/' && c != ':' && c != ',';
-  });
-  if (text.empty() || text.size() > kLongest || !named) {
-    return InvalidArgument("{} is not a device name or pattern such as eth0 or veth*", Quote(text));
+  constexpr size_t kLongestPattern = 64;  // classes such as [a-z] take more than they match
+  constexpr size_t kLongestName = 15;     // IFNAMSIZ without its NUL
+  const auto shortest = ShortestMatch(text);
+  if (text.empty() || text.size() > kLongestPattern || !shortest) {
+    return InvalidArgument(
+        "{} is not a device name or pattern; allowed are letters, digits, . _ - @ * ? and classes "
+        "such as [0-9], without quotes; write for example veth*,cali*",
+        Quote(text));
+  }
+  if (*shortest > kLongestName) {
+    return InvalidArgument("{} is too long for a device, whose name has at most {} characters",
+                           Quote(text), kLongestName);
   }
   return text;
 }

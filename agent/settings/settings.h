@@ -19,7 +19,7 @@
 
 namespace bonsai::settings {
 
-enum class Kind { kBool, kUint, kInt, kString, kList };  // kList: comma separated, spaces trimmed
+enum class Kind { kBool, kUint, kInt, kString, kList };  // kList: a,b or [a, b]
 
 using Value = std::variant<bool, uint64_t, int64_t, std::string, std::vector<std::string>>;
 

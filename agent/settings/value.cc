@@ -6,17 +6,20 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <exception>
 #include <limits>
 #include <optional>
 
 #include "agent/base/status.h"
 #include "agent/settings/element.h"
 #include "agent/settings/text.h"
+#include "agent/settings/yaml_documents.h"
 
 namespace bonsai::settings {
 namespace {
 
 using base::InvalidArgument;
+using Strings = std::vector<std::string>;
 
 bool HasRange(const SettingSpec& spec) { return spec.min != 0 || spec.max != 0; }
 
@@ -93,22 +96,48 @@ absl::StatusOr<Value> ParseString(const SettingSpec& spec, const std::string& te
   return Value(*std::move(parsed));
 }
 
-// Elements are parted by commas, or stand on lines of their own (a block scalar).
-absl::StatusOr<Value> ParseList(const SettingSpec& spec, const std::string& text) {
-  std::vector<std::string> elements;
-  std::vector<std::string> problems;
-  if (text.empty()) return Value(elements);
+// The elements of a YAML flow sequence of scalars such as ["veth*", cali*]; nothing when `text` is
+// something else, as the two patterns [ab]*,[cd] are.
+std::optional<Strings> FlowSequence(const std::string& text) {
+  if (text.size() < 2 || text.front() != '[' || text.back() != ']') return std::nullopt;
+  try {
+    if (HasMoreDocuments(text, 1)) return std::nullopt;
+    const YAML::Node root = YAML::Load(text);
+    if (!root.IsSequence()) return std::nullopt;
+    Strings elements;
+    for (const YAML::Node& element : root) {
+      if (!element.IsScalar()) return std::nullopt;
+      elements.push_back(element.Scalar());
+    }
+    return elements;
+  } catch (const std::exception&) {
+    return std::nullopt;  // no YAML
+  }
+}
+
+// Elements parted by commas, or on lines of their own (a block scalar).
+Strings PlainElements(const std::string& text, Strings& problems) {
+  Strings elements;
   for (const std::string& part : Split(text, ',')) {
     if (Trim(part).empty()) problems.push_back("has an empty element between its commas");
     for (const std::string& line : Split(part, '\n')) {
-      const std::string trimmed = Trim(line);
-      if (trimmed.empty()) continue;
-      auto element = ParseElement(spec.element, trimmed);
-      if (!element.ok()) {
-        problems.push_back(base::Message(element.status()));
-      } else if (std::find(elements.begin(), elements.end(), *element) == elements.end()) {
-        elements.push_back(*std::move(element));
-      }
+      if (std::string trimmed = Trim(line); !trimmed.empty()) elements.push_back(trimmed);
+    }
+  }
+  return elements;
+}
+
+absl::StatusOr<Value> ParseList(const SettingSpec& spec, const std::string& text) {
+  Strings elements;
+  Strings problems;
+  if (text.empty()) return Value(elements);
+  const auto sequence = FlowSequence(text);
+  for (const std::string& given : sequence ? *sequence : PlainElements(text, problems)) {
+    auto element = ParseElement(spec.element, given);
+    if (!element.ok()) {
+      problems.push_back(base::Message(element.status()));
+    } else if (std::find(elements.begin(), elements.end(), *element) == elements.end()) {
+      elements.push_back(*std::move(element));
     }
   }
   if (!problems.empty()) return absl::InvalidArgumentError(Join(problems, "; "));

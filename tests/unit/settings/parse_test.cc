@@ -206,11 +206,54 @@ TEST(Parse, RefusesMoreCidrsThanTheTableHolds) {
 }
 
 TEST(Parse, ChecksDevicePatterns) {
-  EXPECT_THAT(MustParse({{"uplink-devices", "eth0, bond[0-9]"}}).List("uplink-devices"),
-              ElementsAre("eth0", "bond[0-9]"));
-  for (const char* text : {"eth 0", "/dev/null", "eth0:1", "caf\xc3\xa9"}) {
+  EXPECT_THAT(MustParse({{"uplink-devices", "eth0, bond[0-9],[!a]*,en?1s_0-a.b@"}})
+                  .List("uplink-devices"),
+              ElementsAre("eth0", "bond[0-9]", "[!a]*", "en?1s_0-a.b@"));
+  for (const char* text : {"eth 0", "/dev/null", "eth0:1", "caf\xc3\xa9", "\"veth*\"", "'veth*'",
+                           "[veth-a, veth-b", "veth-a, veth-b]", "veth[", "veth]", "veth[]",
+                           "veth[!]", "veth[a[b]", "veth[a]]", "veth[*]", "[*]", "{veth*}"}) {
+    EXPECT_THAT(Refusal({{"pod-devices", text}}), HasSubstr("is not a device name")) << text;
+    EXPECT_THAT(Refusal({{"pod-devices", text}}), HasSubstr("veth*,cali*")) << text;
+  }
+}
+
+TEST(Parse, CountsWhatADevicePatternMatches) {
+  for (const char* text : {"fifteen-letters", "*fifteen*letters*", "fifteen-letter[a-z0-9]"}) {
+    EXPECT_EQ(Refusal({{"pod-devices", text}}), "accepted") << text;
+  }
+  for (const char* text : {"sixteen-letters-", "sixteen-letters*?", "sixteen-letters[a]"}) {
+    EXPECT_THAT(Refusal({{"pod-devices", text}}), HasSubstr("at most 15 characters")) << text;
+  }
+  EXPECT_THAT(Refusal({{"pod-devices", std::string(65, '*')}}), HasSubstr("is not a device name"));
+}
+
+TEST(Parse, ReadsAListAsAFlowSequenceOfYaml) {
+  const auto devices = [](const std::string& text) {
+    return MustParse({{"pod-devices", text}}).List("pod-devices");
+  };
+  EXPECT_THAT(devices("[\"veth*\"]"), ElementsAre("veth*"));
+  EXPECT_THAT(devices(" [\"veth*\", 'cali*',\n lxc*, \"veth*\"]\n"),
+              ElementsAre("veth*", "cali*", "lxc*"));
+  EXPECT_THAT(devices("[\"veth[ab]\"]"), ElementsAre("veth[ab]"));
+  EXPECT_THAT(devices("[ab]"), ElementsAre("ab"));
+  EXPECT_THAT(devices("[]"), IsEmpty());
+  EXPECT_THAT(MustParse({{"prefilter-cidrs", "[10.0.0.0/8, \"fd00::/8\"]"}}).List("prefilter-cidrs"),
+              ElementsAre("10.0.0.0/8", "fd00::/8"));
+  EXPECT_EQ(Refusal({{"prefilter-cidrs", "[10.1.2.3/8]"}}),
+            "prefilter-cidrs: \"10.1.2.3/8\" has bits set after its prefix; write 10.0.0.0/8");
+  for (const char* text : {"[[veth*]]", "[a: b]", "[~]", "[\"\"]", "[\"a,b\"]", "[a] b]", "[a"}) {
     EXPECT_THAT(Refusal({{"pod-devices", text}}), HasSubstr("is not a device name")) << text;
   }
+}
+
+TEST(Parse, DoesNotTakeClassesOfCharactersForASequence) {
+  const auto devices = [](const std::string& text) {
+    return MustParse({{"pod-devices", text}}).List("pod-devices");
+  };
+  EXPECT_THAT(devices("[ab]*"), ElementsAre("[ab]*"));
+  EXPECT_THAT(devices("veth[ab]"), ElementsAre("veth[ab]"));
+  EXPECT_THAT(devices("[ab]*,[cd]"), ElementsAre("[ab]*", "[cd]"));
+  EXPECT_THAT(devices("[ab]0,eth[cd]"), ElementsAre("[ab]0", "eth[cd]"));
 }
 
 TEST(Parse, ChecksAddresses) {

@@ -157,5 +157,11 @@ TEST(ParseYaml, SurvivesDeepNesting) {
   }
 }
 
+TEST(ParseValue, SurvivesADeepSequence) {
+  const SettingSpec spec = {.key = "x", .kind = Kind::kList, .element = "device-pattern"};
+  const auto value = ParseValue(spec, std::string(20000, '[') + std::string(20000, ']'));
+  EXPECT_EQ(value.status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace bonsai::settings
