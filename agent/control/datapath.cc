@@ -66,8 +66,10 @@ bool SameKernelState(const plan::LoadPlan& a, const plan::LoadPlan& b) {
 }  // namespace
 
 Datapath::Datapath(const Options& options, std::vector<object::ObjectSpec> objects,
-                   kernel::Features features, plan::CostFacts costs, attach::Attached attached)
-    : bpf_root_(options.bpf_root),
+                   kernel::Features features, plan::CostFacts costs, attach::Attached attached,
+                   base::UniqueFd lock)
+    : lock_(std::move(lock)),
+      bpf_root_(options.bpf_root),
       objects_(std::move(objects)),
       features_(std::move(features)),
       costs_(costs),
@@ -100,6 +102,7 @@ absl::StatusOr<Datapath> Datapath::Open(const Options& options) {
   ASSIGN_OR_RETURN(auto objects, ReadObjects(options.bpf_dir));
   ASSIGN_OR_RETURN(kernel::Features features, kernel::Probe());
   RETURN_IF_ERROR(kernel::EnsureBpffs());
+  ASSIGN_OR_RETURN(base::UniqueFd lock, kernel::LockPinDir(options.bpf_root));
   plan::CostFacts costs;
   ASSIGN_OR_RETURN(costs.possible_cpus, kernel::PossibleCpus());
   costs.page_size = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
@@ -107,7 +110,8 @@ absl::StatusOr<Datapath> Datapath::Open(const Options& options) {
   if (measured.ok()) costs.costs = *measured;
   ASSIGN_OR_RETURN(auto attached, attach::Attached::AdoptExisting(
                                       {.root = options.bpf_root, .use_tcx = features.tcx}));
-  return Datapath(options, std::move(objects), std::move(features), costs, std::move(attached));
+  return Datapath(options, std::move(objects), std::move(features), costs, std::move(attached),
+                  std::move(lock));
 }
 
 absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings,
@@ -136,16 +140,37 @@ absl::StatusOr<std::unique_ptr<load::Loaded>> Datapath::Load(const plan::LoadPla
   return std::make_unique<load::Loaded>(std::move(loaded));
 }
 
+std::set<uint32_t> Datapath::Uplinks(const settings::Settings& settings,
+                                     const kernel::NodeFacts& node) {
+  std::set<uint32_t> uplinks;
+  for (const kernel::Link& link : node.links) {
+    if (!link.loopback && IsUplink(settings, node, link)) uplinks.insert(link.ifindex);
+  }
+  return uplinks;
+}
+
+std::set<uint32_t> Datapath::PodDevices(const settings::Settings& settings,
+                                        const kernel::NodeFacts& node) {
+  // A device that is both, by its name a pod's and by its route an uplink, is an uplink.
+  const std::set<uint32_t> uplinks = Uplinks(settings, node);
+  std::set<uint32_t> devices;
+  for (const kernel::Link& link : node.links) {
+    const bool taken = link.loopback || uplinks.contains(link.ifindex);
+    if (!taken && Matches(settings.List("pod-devices"), link.name)) devices.insert(link.ifindex);
+  }
+  return devices;
+}
+
 std::vector<attach::Target> Datapath::Targets(const settings::Settings& settings,
                                               const kernel::NodeFacts& node) {
+  const std::set<uint32_t> uplinks = Uplinks(settings, node);
+  const std::set<uint32_t> pods = PodDevices(settings, node);
   std::vector<attach::Target> targets;
   for (const kernel::Link& link : node.links) {
-    if (link.loopback) continue;
-    // A device that is both, by its name a pod's and by its route an uplink, is an uplink.
-    if (IsUplink(settings, node, link)) {
+    if (uplinks.contains(link.ifindex)) {
       targets.push_back({link.name, link.ifindex, HOOK_XDP});
       targets.push_back({link.name, link.ifindex, HOOK_FROM_NETDEV});
-    } else if (Matches(settings.List("pod-devices"), link.name)) {
+    } else if (pods.contains(link.ifindex)) {
       targets.push_back({link.name, link.ifindex, HOOK_FROM_POD});
       targets.push_back({link.name, link.ifindex, HOOK_TO_POD});
     }
@@ -179,7 +204,8 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   stage = "load";
   ASSIGN_OR_RETURN(std::unique_ptr<load::Loaded> loaded, Load(next));
   applied.seconds["load"] = watch.Lap();
-  fill(next, *loaded);
+  stage = "tables";
+  RETURN_IF_ERROR(fill(next, *loaded));
   applied.seconds["tables"] = watch.Lap();
   stage = "attach";
   RETURN_IF_ERROR(Attach(settings, node, *loaded));
@@ -194,7 +220,14 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   return applied;
 }
 
+absl::Status Datapath::Reattach(const settings::Settings& settings,
+                                const kernel::NodeFacts& node) {
+  return Attach(settings, node, *loaded_);
+}
+
 absl::Status Datapath::Uninstall(const std::string& bpf_root) {
+  RETURN_IF_ERROR(kernel::EnsureBpffs());
+  ASSIGN_OR_RETURN(base::UniqueFd lock, kernel::LockPinDir(bpf_root));
   RETURN_IF_ERROR(attach::RemoveAll(bpf_root));
   return load::RemovePins(bpf_root);
 }

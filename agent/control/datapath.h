@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,7 @@ class Datapath {
                                       const kernel::NodeFacts& node) const;
 
   // Fills the maps of a generation that nothing is attached to yet.
-  using Fill = std::function<void(const plan::LoadPlan&, const load::Loaded&)>;
+  using Fill = std::function<absl::Status(const plan::LoadPlan&, const load::Loaded&)>;
 
   struct Applied {
     bool new_generation = false;  // false: only attachments changed, or nothing
@@ -54,9 +55,18 @@ class Datapath {
   };
   // Brings the plan for these settings into force: load, fill, attach, commit. When the programs in
   // force are already those of the plan, only devices are attached and detached. On an error all is
-  // as before. `stage` names the step that failed: "plan", "load" or "attach".
+  // as before. `stage` names the step that failed: "plan", "load", "tables" or "attach".
   absl::StatusOr<Applied> Apply(const settings::Settings& settings, const kernel::NodeFacts& node,
                                 const Fill& fill, std::string& stage);
+
+  // Attaches what devices have come or what someone else has detached. Needs an earlier Apply.
+  absl::Status Reattach(const settings::Settings& settings, const kernel::NodeFacts& node);
+
+  // The devices of a role, by interface index.
+  static std::set<uint32_t> Uplinks(const settings::Settings& settings,
+                                    const kernel::NodeFacts& node);
+  static std::set<uint32_t> PodDevices(const settings::Settings& settings,
+                                       const kernel::NodeFacts& node);
 
   const kernel::Features& features() const { return features_; }
   // Null before the first Apply.
@@ -69,7 +79,8 @@ class Datapath {
 
  private:
   Datapath(const Options& options, std::vector<object::ObjectSpec> objects,
-           kernel::Features features, plan::CostFacts costs, attach::Attached attached);
+           kernel::Features features, plan::CostFacts costs, attach::Attached attached,
+           base::UniqueFd lock);
 
   absl::StatusOr<std::unique_ptr<load::Loaded>> Load(const plan::LoadPlan& plan) const;
   absl::Status Attach(const settings::Settings& settings, const kernel::NodeFacts& node,
@@ -77,6 +88,7 @@ class Datapath {
   static std::vector<attach::Target> Targets(const settings::Settings& settings,
                                              const kernel::NodeFacts& node);
 
+  base::UniqueFd lock_;  // of the pin root: there is one agent
   std::string bpf_root_;
   std::vector<object::ObjectSpec> objects_;
   kernel::Features features_;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "agent/base/status.h"
+#include "agent/control/datapath.h"
 #include "agent/kernel/netlink.h"
 #include "agent/tables/local_pods.h"
 
@@ -27,22 +28,26 @@ kernel::IpAddress ToKernel(const tables::Address& address) {
 
 // A pod is behind a device by its route only when that device is one of the pods': a pod of another
 // node is routed to an uplink.
-tables::DeviceFinder FinderFor(const kernel::NodeFacts& node, const std::vector<uint32_t>& uplinks) {
+tables::DeviceFinder FinderFor(const kernel::NodeFacts& node, const std::set<uint32_t>& uplinks) {
   return {.by_name = [&node](const std::string& name) -> absl::StatusOr<uint32_t> {
             for (const kernel::Link& link : node.links) {
               if (link.name == name) return link.ifindex;
             }
             return base::NotFound("finding device {}: there is none of that name", name);
           },
-          .by_route = [&uplinks](const tables::Address& address) -> absl::StatusOr<uint32_t> {
+          .by_route = [uplinks](const tables::Address& address) -> absl::StatusOr<uint32_t> {
             ASSIGN_OR_RETURN(uint32_t ifindex, kernel::RouteDevice(ToKernel(address)));
-            if (std::find(uplinks.begin(), uplinks.end(), ifindex) != uplinks.end()) {
+            if (uplinks.contains(ifindex)) {
               return base::NotFound("finding the device of {}: it is routed to an uplink",
                                     tables::ToString(address));
             }
             return ifindex;
           }};
 }
+
+// Maps whose contents come from manifests; the prefilter's come from settings.
+constexpr const char* kFromManifests[] = {"endpoints", "ipcache4",  "ipcache6",  "policy",
+                                          "services4", "services6", "backends4", "backends6"};
 
 tables::TargetMaps Targets(const plan::LoadPlan& plan, const load::Loaded& loaded) {
   tables::TargetMaps targets;
@@ -65,6 +70,10 @@ std::vector<std::string> DesiredTables::Refresh() {
   absl::StatusOr<bool> changed = store_.Refresh();
   if (!changed.ok()) return {base::Message(changed.status())};
   synced_ = std::chrono::system_clock::now();
+  const std::vector<kube::ManifestFile> files = store_.files();
+  complete_ |= std::none_of(files.begin(), files.end(), [](const kube::ManifestFile& file) {
+    return file.refused && !file.last_good;
+  });
   std::vector<std::string> problems;
   for (const kube::ManifestProblem& problem : store_.problems()) {
     problems.push_back(kube::ToString(problem));
@@ -77,20 +86,28 @@ absl::Status DesiredTables::Build(const kernel::NodeFacts& node,
   tables::TableInputs inputs{.state = store_.state(),
                              .prefilter_cidrs = settings.List("prefilter-cidrs")};
   tables::LocalPods local = tables::FindLocalPods(
-      store_.state(), node_name_, FinderFor(node, node.default_route_ifindexes));
+      store_.state(), node_name_, FinderFor(node, Datapath::Uplinks(settings, node)));
   inputs.local_pods = std::move(local.pods);
   for (const kernel::InterfaceAddress& address : node.addresses) {
     inputs.node_addresses.push_back(ToTables(address.address));
   }
-  ASSIGN_OR_RETURN(tables_, builder_.Build(inputs));
+  ASSIGN_OR_RETURN(tables::Tables built, builder_.Build(inputs));
+  tables_ = std::make_shared<const tables::Tables>(std::move(built));
   warnings_ = std::move(local.problems);
-  warnings_.insert(warnings_.end(), tables_.warnings.begin(), tables_.warnings.end());
+  warnings_.insert(warnings_.end(), tables_->warnings.begin(), tables_->warnings.end());
   return absl::OkStatus();
 }
 
 tables::WriteReport DesiredTables::Write(const plan::LoadPlan& plan,
-                                         const load::Loaded& loaded) const {
-  return tables::WriteTables(tables_, Targets(plan, loaded));
+                                         const load::Loaded& loaded, bool hold) {
+  tables::TargetMaps targets = Targets(plan, loaded);
+  for (const char* name : kFromManifests) {
+    const auto map = loaded.maps().find(name);
+    if (hold && map != loaded.maps().end() && map->second.reused) targets.erase(name);
+  }
+  tables::WriteReport report = tables::WriteTables(*tables_, targets);
+  if (report.errors.empty() && !hold) written_ = tables_;
+  return report;
 }
 
 absl::Status DesiredTables::RaisePolicyEpoch(const plan::LoadPlan& plan,

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,16 +31,24 @@ class DesiredTables {
   // before stays.
   std::vector<std::string> Refresh();
 
+  // Whether every manifest has been read in a good version since the start. Until then what an
+  // earlier agent left in the maps may be more than what is known here, and must not be taken away.
+  bool complete() const { return complete_; }
+
   // Builds the tables for this node and settings. On an error the earlier ones stay.
   absl::Status Build(const kernel::NodeFacts& node, const settings::Settings& settings);
 
-  // Writes them into the maps of a generation.
-  tables::WriteReport Write(const plan::LoadPlan& plan, const load::Loaded& loaded) const;
+  // Writes them into the maps of a generation. `hold`: maps that come from an earlier generation
+  // keep what manifests put there.
+  tables::WriteReport Write(const plan::LoadPlan& plan, const load::Loaded& loaded, bool hold);
 
   // Sends established flows through policy again: after a change of settings that policy looks at.
   absl::Status RaisePolicyEpoch(const plan::LoadPlan& plan, const load::Loaded& loaded) const;
 
-  const tables::Tables& tables() const { return tables_; }
+  // What the maps hold: the last tables that were written whole.
+  const tables::Tables& tables() const { return *written_; }
+  // What they shall hold.
+  const tables::Tables& built() const { return *tables_; }
   const tables::DesiredState& state() const { return store_.state(); }
   // Pods without a device and the like: nothing to refuse, but worth knowing.
   const std::vector<std::string>& warnings() const { return warnings_; }
@@ -50,7 +59,9 @@ class DesiredTables {
   std::string node_name_, source_ = "none";
   kube::ManifestStore store_;
   tables::TableBuilder builder_;
-  tables::Tables tables_;
+  bool complete_ = false;
+  std::shared_ptr<const tables::Tables> tables_ = std::make_shared<const tables::Tables>();
+  std::shared_ptr<const tables::Tables> written_ = tables_;
   std::vector<std::string> warnings_;
   report::WallTime synced_;
 };

@@ -11,6 +11,7 @@ namespace bonsai::control {
 namespace {
 
 constexpr std::chrono::seconds kPublishInterval{2};
+constexpr std::chrono::seconds kCheckInterval{5};
 constexpr std::chrono::seconds kFirstRetryDelay{1};
 constexpr std::chrono::seconds kLongestRetryDelay{60};
 
@@ -49,6 +50,8 @@ Reconciler::Reconciler(const Options& options, const settings::Schema& schema, D
       desired_(options),
       flow_reader_(publisher, hub) {
   configuration_.source = config_.path();
+  configuration_.in_sync = false;  // nothing is in force yet
+  configuration_.drift_since = started_;
 }
 
 void Reconciler::Run(std::stop_token stop) {
@@ -56,6 +59,7 @@ void Reconciler::Run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     Step(events);
     publisher_.Publish(Observe());
+    ReconcileFlowReader();
     events = inbox_.Take(NextWake(), stop);
   }
 }
@@ -73,6 +77,7 @@ void Reconciler::Reconcile(Events events) {
   if (wanted_changed_ || retry || events & kNetworkChanged) ReconcileDatapath();
   if (in_force_ == nullptr) return;
   if (tables_stale_) ReconcileTables();
+  if (Clock::now() >= next_check_) CheckAttachments();
   if (Clock::now() >= next_gc_) CollectConntrack();
 }
 
@@ -125,14 +130,22 @@ void Reconciler::ReconcileDatapath() {
   }
   std::string stage;
   const Datapath::Fill fill = [this](const plan::LoadPlan& plan, const load::Loaded& loaded) {
-    TakeReport(desired_.Write(plan, loaded));
+    if (in_force_ == nullptr) {
+      const auto& maps = loaded.maps();
+      adopted_ = std::any_of(maps.begin(), maps.end(),
+                             [](const auto& map) { return map.second.reused; });
+    }
+    const tables::WriteReport report = desired_.Write(plan, loaded, Hold());
+    if (!report.errors.empty()) return report.errors.front();
+    TakeReport(report);
+    return absl::OkStatus();
   };
   absl::StatusOr<Datapath::Applied> applied = datapath_.Apply(*wanted_, *node_, fill, stage);
   if (!applied.ok()) {
     Refuse(stage, applied.status());
     return;
   }
-  for (const char* code : {"plan", "load", "tables"}) problems_.Set(code, absl::OkStatus());
+  for (const char* code : {"plan", "load"}) problems_.Set(code, absl::OkStatus());
   problems_.Set("attach", datapath_.warnings());
   retry_at_.reset();
   retry_delay_ = kFirstRetryDelay;
@@ -160,8 +173,7 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
   ++configuration_.reloads;
   // Only now: while the earlier programs ran, they would have marked flows with the new epoch.
   problems_.Set("policy", desired_.RaisePolicyEpoch(*datapath_.plan(), *datapath_.loaded()));
-  const kernel::BpfMap* events = datapath_.loaded()->FindMap("events");
-  problems_.Set("flow-events", flow_reader_.Replace(events == nullptr ? -1 : events->fd()));
+  flows_stale_ = true;
   for (const load::Retry& retry : datapath_.loaded()->retries()) {
     ++load_retries_;
     log_->warn("loading {}: map {} was kept although nothing should reach it: {}", retry.object,
@@ -187,14 +199,52 @@ void Reconciler::ReconcileTables() {
     problems_.Set("tables", built);
     return;
   }
-  problems_.Set("endpoints", desired_.warnings());
-  TakeReport(desired_.Write(*datapath_.plan(), *datapath_.loaded()));
+  problems_.Set("endpoints", EndpointProblems());
+  TakeReport(desired_.Write(*datapath_.plan(), *datapath_.loaded(), Hold()));
   tables::ConntrackMaps maps = ConntrackMaps();
   if (in_force_->Bool("enable-load-balancer")) {
     absl::StatusOr<uint64_t> purged = tables::PurgeBackends(maps, desired_.tables().services);
     problems_.Set("conntrack", purged.status());
   }
   tables_stale_ = false;
+}
+
+// After a restart the maps of the earlier agent hold what was in force; until all manifests have been
+// read in a good version, that is worth more than what is known here.
+bool Reconciler::Hold() const { return adopted_ && !desired_.complete(); }
+
+std::vector<std::string> Reconciler::EndpointProblems() const {
+  std::vector<std::string> problems = desired_.warnings();
+  if (Hold()) {
+    problems.push_back("the manifests are not all readable yet: pods, services and policies of the "
+                       "earlier agent stay in force");
+  }
+  const std::set<uint32_t> devices = Datapath::PodDevices(*in_force_, *node_);
+  for (const tables::EndpointInfo& endpoint : desired_.built().endpoints) {
+    if (devices.contains(endpoint.ifindex)) continue;
+    problems.push_back(fmt::format("pod {}/{} is behind interface {}, which pod-devices does not "
+                                   "match: nothing is enforced there",
+                                   endpoint.namespace_name, endpoint.name, endpoint.ifindex));
+  }
+  return problems;
+}
+
+void Reconciler::CheckAttachments() {
+  next_check_ = Clock::now() + kCheckInterval;
+  if (retry_at_) return;  // the attempt that is due looks as well
+  absl::Status status = datapath_.Reattach(*in_force_, *node_);
+  if (status.ok()) {
+    problems_.Set("attach", datapath_.warnings());
+  } else {
+    problems_.Set("attach", status);
+  }
+}
+
+void Reconciler::ReconcileFlowReader() {
+  if (!flows_stale_) return;
+  flows_stale_ = false;
+  const kernel::BpfMap* events = datapath_.loaded()->FindMap("events");
+  problems_.Set("flow-events", flow_reader_.Replace(events == nullptr ? -1 : events->fd()));
 }
 
 void Reconciler::TakeReport(const tables::WriteReport& report) {

@@ -49,6 +49,10 @@ class Reconciler {
   void Refuse(const std::string& code, const absl::Status& status);
   void MarkDrift();
   void ReconcileTables();
+  bool Hold() const;
+  std::vector<std::string> EndpointProblems() const;
+  void CheckAttachments();
+  void ReconcileFlowReader();
   void TakeReport(const tables::WriteReport& report);
   void ReconcileServers();
   void CollectConntrack();
@@ -82,9 +86,11 @@ class Reconciler {
   std::vector<std::string> refused_;           // what was wrong with the last one read
   std::shared_ptr<const settings::Settings> in_force_;  // null before the first generation
   bool tables_stale_ = true;
+  bool flows_stale_ = false;                   // the flow reader reads an earlier generation's ring
+  bool adopted_ = false;                       // the first generation took over an earlier agent's maps
   std::optional<Clock::time_point> retry_at_;  // after a generation was refused
   std::chrono::seconds retry_delay_{1};
-  Clock::time_point next_gc_{};
+  Clock::time_point next_gc_{}, next_check_{};
   report::ConfigurationState configuration_;
   report::ConntrackState conntrack_;
   std::map<std::string, uint64_t> entries_;    // by map, as last counted

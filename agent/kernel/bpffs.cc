@@ -2,6 +2,8 @@
 #include "agent/kernel/bpffs.h"
 
 #include <linux/magic.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -64,6 +66,16 @@ absl::Status MakePinDir(const std::string& path) {
 absl::Status MakeNewPinDir(const std::string& path) {
   if (mkdir(path.c_str(), 0700) == 0) return absl::OkStatus();
   return base::ErrnoStatus(errno, "making pin directory " + path);
+}
+
+absl::StatusOr<base::UniqueFd> LockPinDir(const std::string& path) {
+  RETURN_IF_ERROR(MakePinDir(path));
+  base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return base::ErrnoStatus(errno, "opening " + path);
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (errno != EWOULDBLOCK) return base::ErrnoStatus(errno, "locking " + path);
+  return base::FailedPrecondition(
+      "locking {}: a live agent has its pins there; stop it, or name another --bpf-root", path);
 }
 
 absl::StatusOr<std::vector<std::string>> ListPins(const std::string& path) {

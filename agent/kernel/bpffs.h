@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/unique_fd.h"
+
 namespace bonsai::kernel {
 
 // Mounts a BPF file system at `mount_point` unless one is there.
@@ -18,6 +20,9 @@ absl::Status EnsureBpffs(const std::string& mount_point = "/sys/fs/bpf");
 absl::Status MakePinDir(const std::string& path);
 // As MakePinDir for the last component, but AlreadyExists when it is there.
 absl::Status MakeNewPinDir(const std::string& path);
+// Makes `path` and takes it for the calling process as long as the descriptor lives: whoever changes
+// what is pinned below it holds this. FailedPrecondition: another process has it.
+absl::StatusOr<base::UniqueFd> LockPinDir(const std::string& path);
 // Names in a directory, sorted; empty when there is no such directory.
 absl::StatusOr<std::vector<std::string>> ListPins(const std::string& path);
 // Whether `path` exists and is a directory.

@@ -129,6 +129,69 @@ TEST_F(Agent, LeavesTheDatapathRunningWhenTerminatedAndAdoptsItWhenStartedAgain)
   }
 }
 
+TEST_F(Agent, KeepsThePoliciesInForceWhenRestartedOverABrokenManifest) {
+  Start({{"enable-policy", "true"}});
+  const std::string isolate =
+      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: b, namespace: demo}\n"
+      "spec:\n  podSelector: {matchLabels: {app: b}}\n  policyTypes: [Ingress]\n";
+  auto denied = [&] { return !Ask(cluster.pod_a, Proto::kTcp, kPodB4, kServerPort, 200); };
+  cluster.WriteManifest("policy.yaml", isolate);
+  ASSERT_TRUE(WaitFor(denied));
+  cluster.StopAgent(SIGTERM);
+  cluster.WriteManifest("policy.yaml", isolate + "  bad: [\n");
+  cluster.StartAgent();
+  ASSERT_TRUE(cluster.WaitInSync());
+  ASSERT_TRUE(cluster.WaitProblem("manifests"));
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(denied());
+  cluster.RemoveManifest("policy.yaml");
+  EXPECT_TRUE(WaitFor([&] { return !denied(); })) << "a manifest that is gone is no longer waited for";
+}
+
+TEST_F(Agent, RefusesAGenerationWhoseTablesDoNotFit) {
+  std::string policy =
+      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: b, namespace: demo}\n"
+      "spec:\n  podSelector: {matchLabels: {app: b}}\n  policyTypes: [Ingress]\n  ingress:\n"
+      "  - ports:\n    - {port: 8080}\n";
+  for (int port = 10000; port < 10800; port += 2) {
+    policy += "    - {port: " + std::to_string(port) + "}\n";
+  }
+  cluster.WriteManifest("policy.yaml", policy);
+  Start({{"enable-policy", "true"}});
+  ASSERT_EQ(Ask(cluster.pod_a, Proto::kTcp, kPodB4, kServerPort), "b");
+  ASSERT_FALSE(Ask(cluster.pod_a, Proto::kTcp, kPodB4, 9999, 200));
+  auto generation = cluster.Ctl("status")["configuration"]["generation"];
+  cluster.ChangeConfig({{"policy-entries", "256"}});
+  ASSERT_TRUE(cluster.WaitProblem("tables"));
+  EXPECT_THAT(Problems(), HasSubstr("policy-entries"));
+  EXPECT_EQ(cluster.Ctl("status")["configuration"]["generation"], generation);
+  EXPECT_EQ(Ask(cluster.pod_a, Proto::kTcp, kPodB4, kServerPort), "b");
+  EXPECT_FALSE(Ask(cluster.pod_a, Proto::kUdp, kPodB4, kServerPort, 200));
+  cluster.ChangeConfig({{"policy-entries", "4096"}});
+  EXPECT_TRUE(cluster.WaitInSync());
+  EXPECT_TRUE(cluster.WaitProblem("tables", false));
+}
+
+TEST_F(Agent, SharesItsPinRootWithNoOtherAgentAndNoUninstall) {
+  Start();
+  std::string other = std::string(BONSAI_BIN_DIR "/bonsai-agent --socket ") +
+                      (cluster.directory() / "other.sock").string() + " --bpf-root " + cluster.bpf_root();
+  for (const char* flags : {"", " --uninstall"}) {
+    auto second = cluster.node.Exec(other + flags);
+    EXPECT_EQ(second.exit_code, 1) << flags;
+    EXPECT_THAT(second.output, HasSubstr(cluster.bpf_root()));
+  }
+  EXPECT_FALSE(cluster.KernelPrograms().empty());
+}
+
+TEST_F(Agent, PutsBackWhatSomeoneElseHasDetached) {
+  Start();
+  std::set<unsigned> programs = cluster.KernelProgramIds();
+  auto detached = Shell("for l in " + cluster.bpf_root() + "/links/to_pod-*; do bpftool link detach pinned $l; done");
+  ASSERT_EQ(detached.exit_code, 0) << detached.output;
+  EXPECT_NE(cluster.KernelProgramIds(), programs);
+  EXPECT_TRUE(WaitFor([&] { return cluster.KernelProgramIds() == programs; }, 15));
+}
+
 TEST_F(Agent, NeedsNoMoreThanTheCapabilitiesOfTheChart) {
   cluster.SetConfig({{"pod-devices", "veth-*"}, {"uplink-devices", "uplink"}, {"ct-entries", "4096"}});
   const std::vector<std::string> wrapper = {"setpriv", "--bounding-set",
