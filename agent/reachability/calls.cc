@@ -31,7 +31,7 @@ void Engine::EndCall(const Value& result) {
 }
 
 void Engine::WriteAnywhere() {
-  state_.Clobber(~SlotSet{0});
+  state_.stack.Clobber(~SlotSet{0});
   if (here_->HasForeign()) MergeWrites(~SlotSet{0}, true);
 }
 
@@ -42,7 +42,7 @@ void Engine::WriteThrough(const Value& pointer, std::optional<uint32_t> size) {
   const SlotSet slots = SlotsBetween(at.smin, at.smax, size ? *size : uint32_t{kStackBytes});
   switch (pointer.kind) {
     case Kind::kStack:
-      state_.Clobber(slots);
+      state_.stack.Clobber(slots);
       return;
     case Kind::kCaller:
       MergeWrites(slots, false);
@@ -130,7 +130,7 @@ void Engine::ApplyWrites(const Context& callee, bool upwards_only) {
   } else if (callee.far_writes) {
     WriteAnywhere();
   } else {
-    state_.Clobber(callee.caller_writes);
+    state_.stack.Clobber(callee.caller_writes);
   }
 }
 

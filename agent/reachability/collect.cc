@@ -2,7 +2,7 @@
 #include "agent/reachability/collect.h"
 
 #include <algorithm>
-#include <map>
+#include <set>
 
 #include "agent/reachability/helpers.h"
 
@@ -54,6 +54,18 @@ void CollectTails(const ObjectSpec& object, const TailUse& use, ProgramLiveness&
       if (MayJumpTo(use, i, slot)) add(object.maps[i].name, slot);
     }
   }
+}
+
+std::vector<std::string> ConstantNames(const Engine& engine, const ObjectSpec& object,
+                                       const std::vector<Origin>& origins) {
+  std::set<uint32_t> constants;
+  for (const Origin origin : origins) {
+    const auto& members = engine.provenance().Members(origin);
+    constants.insert(members.begin(), members.end());
+  }
+  std::vector<std::string> names;
+  for (const uint32_t constant : constants) names.push_back(object.constants[constant].name);
+  return names;
 }
 
 }  // namespace
@@ -114,36 +126,42 @@ std::vector<DecidedBranch> DecidedBranches(Engine& engine, const ObjectSpec& obj
                                            const std::vector<uint32_t>& contexts) {
   struct Fact {
     uint8_t directions = 0;
-    std::vector<uint32_t> constants;
+    Origin origin = 0;
+    std::vector<Origin> more;  // of other contexts
   };
-  std::map<std::pair<uint32_t, uint32_t>, Fact> facts;  // function, slot
+  std::vector<std::vector<Fact>> facts(object.functions.size());  // by function and block
   for (uint32_t id : contexts) {
     const Context& context = engine.context(id);
-    const Cfg& cfg = engine.CfgOf(context.function);
-    for (size_t i = 0; i < cfg.blocks.size(); ++i) {
+    std::vector<Fact>& blocks = facts[context.function];
+    blocks.resize(context.branches.size());
+    for (size_t i = 0; i < blocks.size(); ++i) {
       const BranchFact& branch = context.branches[i];
       if (branch.directions == 0) continue;
-      Fact& fact = facts[{context.function, cfg.blocks[i].last}];
-      fact.directions |= branch.directions;
-      for (uint32_t constant : engine.provenance().Members(branch.origin)) {
-        fact.constants.push_back(constant);
+      if (blocks[i].directions == 0) {
+        blocks[i].origin = branch.origin;
+      } else {
+        blocks[i].more.push_back(branch.origin);
       }
+      blocks[i].directions |= branch.directions;
     }
   }
   std::vector<DecidedBranch> decided;
-  for (auto& [place, fact] : facts) {
-    if (fact.directions == (kTaken | kNotTaken)) continue;
-    DecidedBranch branch{.function = place.first, .slot = place.second,
-                         .taken = fact.directions == kTaken};
-    std::sort(fact.constants.begin(), fact.constants.end());
-    fact.constants.erase(std::unique(fact.constants.begin(), fact.constants.end()),
-                         fact.constants.end());
-    for (uint32_t constant : fact.constants) {
-      branch.constants.push_back(object.constants[constant].name);
+  for (uint32_t function = 0; function < facts.size(); ++function) {
+    for (size_t i = 0; i < facts[function].size(); ++i) {
+      const Fact& fact = facts[function][i];
+      if (fact.directions != kTaken && fact.directions != kNotTaken) continue;
+      DecidedBranch branch{.function = function, .slot = engine.CfgOf(function).blocks[i].last,
+                           .taken = fact.directions == kTaken};
+      std::vector<Origin> origins = fact.more;
+      origins.push_back(fact.origin);
+      branch.constants = ConstantNames(engine, object, origins);
+      Locate(object, branch);
+      decided.push_back(std::move(branch));
     }
-    Locate(object, branch);
-    decided.push_back(std::move(branch));
   }
+  std::sort(decided.begin(), decided.end(), [](const DecidedBranch& a, const DecidedBranch& b) {
+    return a.function != b.function ? a.function < b.function : a.slot < b.slot;
+  });
   return decided;
 }
 

@@ -42,7 +42,6 @@ Engine::Engine(const object::ObjectSpec& object, const constants::ConstantSet& c
       cfgs_(object.functions.size()),
       origins_(object.data_sections.size()),
       by_function_(object.functions.size()) {
-  state_.Clear();
   for (const object::Function& function : object.functions) {
     for (const Ref& ref : function.refs) {
       takes_addresses_ = takes_addresses_ || ref.kind == RefKind::kFunctionAddress;
@@ -91,7 +90,6 @@ uint32_t Engine::ContextFor(uint32_t function, const Arguments& arguments) {
   Context& context = contexts_[id];
   if (context.in.empty()) return id;
   State entry;
-  entry.Clear();
   for (size_t i = 0; i < arguments.size(); ++i) entry.registers[i + 1] = context.arguments[i];
   entry.registers[BPF_REG_10] = Value::Pointer(Kind::kStack, 0, 0);
   if (context.in[0].Merge(entry, CfgOf(function).blocks[0].live_registers, false, tables_)) Schedule(id, 0);

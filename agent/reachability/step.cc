@@ -199,7 +199,7 @@ Value Engine::LoadData(uint32_t section, const Number& offset, uint32_t size) {
 Value Engine::LoadFrom(const Value& base, int32_t offset, uint32_t size) {
   switch (base.kind) {
     case Kind::kStack:
-      return state_.Load(Alu(BPF_ADD, true, base.number, SignedConst(offset)), size);
+      return state_.stack.Load(Alu(BPF_ADD, true, base.number, SignedConst(offset)), size);
     case Kind::kData:
       return LoadData(base.index, Alu(BPF_ADD, true, base.number, SignedConst(offset)), size);
     case Kind::kCaller: case Kind::kForeign:
@@ -216,7 +216,7 @@ void Engine::StoreTo(const Value& base, int32_t offset, uint32_t size, const Val
   const Number at = Alu(BPF_ADD, true, base.number, SignedConst(offset));
   switch (base.kind) {
     case Kind::kStack:
-      state_.Store(at, size, value);
+      state_.stack.Store(at, size, value);
       return;
     case Kind::kCaller:
       MergeWrites(SlotsBetween(at.b64.smin, at.b64.smax, size), false);
