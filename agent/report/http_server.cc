@@ -46,11 +46,11 @@ absl::StatusOr<std::string> ListenSpec(const std::string& address) {
   uint16_t port = 0;
   const char* first = address.data() + (colon == std::string::npos ? address.size() : colon + 1);
   const auto [end, error] = std::from_chars(first, address.data() + address.size(), port);
-  // Commas and letters after the port mean something to civetweb.
-  const bool clean = address.find(',') == std::string::npos;
+  // Commas mean something to civetweb, and distributions build it without IPv6.
+  const bool clean = address.find_first_of(",[") == std::string::npos;
   if (error != std::errc() || end != address.data() + address.size() || !clean) {
     return base::InvalidArgument(
-        "serving metrics on \"{}\": expected host:port, [IPv6 address]:port or :port", address);
+        "serving metrics on \"{}\": expected IPv4 address:port or :port", address);
   }
   return colon == 0 ? fmt::format("+{}", port) : address;
 }

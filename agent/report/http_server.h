@@ -18,7 +18,7 @@
 namespace bonsai::report {
 
 struct HttpOptions {
-  std::string address = "127.0.0.1:9962";  // "host:port", "[v6]:port" or ":port"; port 0: any free
+  std::string address = "127.0.0.1:9962";  // IPv4 "address:port" or ":port"; port 0: any free
   std::chrono::seconds stale_after{30};    // silence of the reconciler that makes it dead
 };
 

@@ -83,8 +83,8 @@ bool IsNameCharacter(char c) {
          c == '_' || c == '-' || c == '@';
 }
 
-// The index of the ']' that ends the class which begins at `open`, if it is one such as [abc], [0-9]
-// or [!a].
+// The index of the ']' that ends the class which begins at `open`, if it is one such as [abc],
+// [0-9] or [!a].
 std::optional<size_t> EndOfClass(const std::string& text, size_t open) {
   const size_t close = text.find(']', open);
   if (close == std::string::npos) return std::nullopt;
@@ -127,22 +127,28 @@ absl::StatusOr<std::string> ParseDevicePattern(const std::string& text) {
   return text;
 }
 
+// The HTTP server as distributions build it listens on IPv4 only.
 absl::StatusOr<std::string> ParseHostPort(const std::string& text) {
   if (text.empty()) return text;
   const size_t colon = text.rfind(':');
   std::string host = text.substr(0, colon);
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (bracketed) host = host.substr(1, host.size() - 2);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
   const auto ip = ParseIp(host);
-  const bool right_host = ip && bracketed == (ip->family == AF_INET6);
-  const auto port =
-      colon == std::string::npos ? std::nullopt : ParseSmall(text.substr(colon + 1), 65535);
-  if (!right_host || !port || *port == 0) {
+  if (ip && ip->family == AF_INET6) {
     return InvalidArgument(
-        "{} is not ADDRESS:PORT such as 127.0.0.1:9962 or [::]:9962; \"\" turns it off",
+        "{} is an IPv6 address, which cannot be served; write an IPv4 address such as 0.0.0.0:9962",
         Quote(text));
   }
-  return fmt::format(fmt::runtime(bracketed ? "[{}]:{}" : "{}:{}"), ToString(*ip), *port);
+  const auto port =
+      colon == std::string::npos ? std::nullopt : ParseSmall(text.substr(colon + 1), 65535);
+  if (!ip || host.size() != colon || !port || *port == 0) {
+    return InvalidArgument(
+        "{} is not ADDRESS:PORT such as 127.0.0.1:9962 or 0.0.0.0:9962; \"\" turns it off",
+        Quote(text));
+  }
+  return fmt::format("{}:{}", ToString(*ip), *port);
 }
 
 }  // namespace
@@ -158,7 +164,7 @@ absl::StatusOr<std::string> ParseElement(const std::string& element, const std::
 std::string DescribeElement(const std::string& element) {
   if (element == "cidr") return "CIDR";
   if (element == "device-pattern") return "device name or pattern";
-  if (element == "host-port") return "address:port, or empty for off";
+  if (element == "host-port") return "IPv4 address:port, or empty for off";
   return "text";
 }
 

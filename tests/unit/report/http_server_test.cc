@@ -98,8 +98,9 @@ TEST(HttpServer, ListensOnAllAddressesWithoutAHost) {
 
 TEST(HttpServer, RefusesWhatIsNoAddress) {
   Publisher publisher;
-  for (const char* address : {"", "9962", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:99999",
-                              "127.0.0.1:80s", "1.1.1.1:80,2.2.2.2:90", "300.1.1.1:80"}) {
+  for (const char* address : {"", "9962", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x",
+                              "127.0.0.1:99999", "127.0.0.1:80s", "1.1.1.1:80,2.2.2.2:90",
+                              "300.1.1.1:80", "[::1]:9000", "[::]:9962"}) {
     auto server = HttpServer::Start({.address = address}, publisher);
     ASSERT_FALSE(server.ok()) << address;
     EXPECT_EQ(server.status().code(), absl::StatusCode::kInvalidArgument) << server.status();

@@ -257,12 +257,17 @@ TEST(Parse, DoesNotTakeClassesOfCharactersForASequence) {
 }
 
 TEST(Parse, ChecksAddresses) {
-  for (const char* text : {"", "0.0.0.0:1", "[::]:9962", "127.0.0.1:65535"}) {
+  for (const char* text : {"", "0.0.0.0:1", "0.0.0.0:9962", "127.0.0.1:65535"}) {
     EXPECT_EQ(MustParse({{"metrics-address", text}}).String("metrics-address"), text);
   }
-  for (const char* text : {"9962", ":9962", "localhost:9962", "127.0.0.1", "127.0.0.1:0", "::1:80",
+  for (const char* text : {"9962", ":9962", "localhost:9962", "127.0.0.1", "127.0.0.1:0", "[::1",
                            "127.0.0.1:65536", "127.0.0.1:+80", "[127.0.0.1]:80", "[::1]"}) {
     EXPECT_THAT(Refusal({{"metrics-address", text}}), HasSubstr("is not ADDRESS:PORT")) << text;
+  }
+  for (const char* text : {"[::1]:9000", "[::]:9962", "::1:80", "[fd00::1]:0"}) {
+    EXPECT_THAT(Refusal({{"metrics-address", text}}),
+                HasSubstr("is an IPv6 address, which cannot be served; write an IPv4 address"))
+        << text;
   }
 }
 
