@@ -181,6 +181,7 @@ enum ct_flags {
 	CT_NAT_FRONT = 1 << 6,		/* front entry: write nat_* into the destination */
 	CT_NAT_BACK = 1 << 7,		/* back entry: write nat_* into the source */
 	CT_AUDITED = 1 << 8,		/* policy would have denied it; audit mode let it pass */
+	CT_DENIED = 1 << 9,		/* policy denies it by now: nothing passes, whoever sends */
 };
 
 struct ct_entry {

@@ -7,7 +7,8 @@
  *   ct_lookup() ct_delete()		the map of the family
  *   ct_live()		not expired, not closed
  *   ct_find()		entry that a packet continues, or NULL: the packet is the first of its flow
- *   ct_is_stale()	policy has changed since the verdict was taken
+ *   ct_is_stale()	policy must be asked: it has changed since the verdict, or it was a denial
+ *   ct_deny()	policy has come to deny the connection: nothing passes, in either direction
  *   ct_follow()	account a packet to its entry: state, expiry, twin, close event
  *   ct_count()		the packet and byte counters alone
  *   ct_epoch()		policy epoch in force, 0 while policy is off
@@ -142,7 +143,8 @@ static __always_inline bool ct_live(const struct ct_entry *entry, __u64 now)
 	return !ct_expired(entry, now) && !ct_closed(entry->flags);
 }
 
-/* A closed connection still takes its last packets, but a SYN begins another one. */
+/* A closed connection still takes its last packets, but a SYN begins another one. A denied one
+ * takes nothing, but a SYN by either side is judged as the beginning of another. */
 static __always_inline struct ct_entry *ct_find(const union ct_key *key, const struct packet *pkt,
 						__u64 now, const bool v6)
 {
@@ -150,7 +152,8 @@ static __always_inline struct ct_entry *ct_find(const union ct_key *key, const s
 
 	if (!entry || ct_expired(entry, now))
 		return NULL;
-	if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && ct_closed(entry->flags))
+	if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	    (ct_closed(entry->flags) || (enable_policy && entry->flags & CT_DENIED)))
 		return NULL;
 	return entry;
 }
@@ -172,6 +175,8 @@ static __always_inline bool ct_is_stale(const struct ct_entry *entry)
 	if (!enable_policy)
 		return false;
 	if (!entry->epoch || entry->epoch != ct_epoch())
+		return true;
+	if (entry->flags & CT_DENIED)
 		return true;
 	/* Whoever leaves audit mode wants what it let pass to be denied. */
 	return !policy_audit_mode && entry->flags & CT_AUDITED;
@@ -261,6 +266,30 @@ static __always_inline struct ct_entry *ct_twin(const struct ct_entry *entry,
 	if (twin->nat_port != port || !addr_equal(ct_nat_addr(twin), &peer, v6))
 		return NULL;
 	return twin;
+}
+
+/* SOUND: the entry stays, and lives on while packets come. Without it, what the other side sends
+ * would be a flow that the other side opens, and the packets denied here would be its replies. */
+static __always_inline void ct_deny(struct ct_entry *entry, const union ct_key *key,
+				    const struct packet *pkt, const struct verdict *v, __u64 now,
+				    const bool v6)
+{
+	const __u64 lifetime = pkt->protocol == IPPROTO_TCP ? ct_tcp_timeout : ct_any_timeout;
+	const __u64 expires = now + lifetime * kernel_hz;
+	struct ct_entry *twin;
+
+	if (entry->flags & CT_DENIED && (__s64)(expires - entry->expires) < kernel_hz)
+		return;
+	entry->peer_identity = v->peer_identity;
+	entry->expires = expires;
+	ct_flags_or(entry, CT_DENIED);
+	if (enable_load_balancer && entry->flags & CT_NAT) {
+		twin = ct_twin(entry, key, v6);
+		if (twin) {
+			twin->expires = expires;
+			ct_flags_or(twin, CT_DENIED);
+		}
+	}
 }
 
 static __always_inline void ct_report_close(struct verdict *v, const struct ct_entry *entry)

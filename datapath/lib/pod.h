@@ -6,7 +6,7 @@
  *   pod_established()	the short way: one look-up, act. Says which stage comes next otherwise
  *   pod_policy()	first packet, with policy: ask, then create the entry
  *   pod_create()	first packet, no policy: create the entry
- *   pod_recheck()	known connection, but policy has changed: ask again, then act
+ *   pod_recheck()	known connection, but policy has changed or denies it: ask again, then act
  */
 #pragma once
 
@@ -18,7 +18,7 @@
 enum pod_step {
 	POD_DONE = 0,
 	POD_NEW,	/* no entry: balancer, policy, create */
-	POD_STALE,	/* entry of an older policy epoch */
+	POD_STALE,	/* entry of an older policy epoch, or denied */
 	POD_ICMP_ERROR,	/* belongs to whatever connection it quotes */
 };
 
@@ -161,18 +161,6 @@ static __always_inline void pod_policy(struct __sk_buff *skb, const struct packe
 		pod_create_entry(skb, pkt, v, dir, epoch, v6);
 }
 
-static __always_inline void pod_forget(const union ct_key *key, const struct ct_entry *entry,
-				       const bool v6)
-{
-	if (enable_load_balancer && entry->flags & CT_NAT) {
-		union ct_key twin = *key;
-
-		ct_key_set_peer(&twin, ct_nat_addr(entry), entry->nat_port, v6);
-		ct_delete(&twin, v6);
-	}
-	ct_delete(key, v6);
-}
-
 static __always_inline void pod_query(struct policy_query *query, union addr *peer,
 				      const struct ct_entry *entry, const union ct_key *key,
 				      const bool v6)
@@ -209,7 +197,7 @@ static __always_inline enum pod_step pod_recheck(struct __sk_buff *skb, const st
 	pod_query(&query, &peer, entry, &key, v6);
 	policy_check(skb, &query, v, v6);
 	if (verdict_is_drop(v)) {
-		pod_forget(&key, entry, v6);
+		ct_deny(entry, &key, pkt, v, now, v6);
 		return POD_DONE;
 	}
 	entry->rule = v->rule;
@@ -218,6 +206,8 @@ static __always_inline enum pod_step pod_recheck(struct __sk_buff *skb, const st
 		ct_flags_or(entry, CT_AUDITED);
 	else if (entry->flags & CT_AUDITED)
 		ct_flags_clear(entry, CT_AUDITED);
+	if (entry->flags & CT_DENIED)
+		ct_flags_clear(entry, CT_DENIED);
 	entry->epoch = epoch;
 	pod_act(skb, pkt, v, entry, &key, dir, now, v6);
 	return POD_DONE;

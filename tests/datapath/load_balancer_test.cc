@@ -294,7 +294,15 @@ TEST_P(LoadBalancerPolicy, NewEpochAsksAboutTheBackendAgainFromBothSides) {
   SetEpoch(3);
   Backends(POLICY_DENY);
   ExpectDrop(In(FromBackend(Tcp{8080, 1000, kAck})), DROP_POLICY, HOOK_TO_POD);
-  EXPECT_EQ(Entries(), 0u) << "both entries are gone";
+  EXPECT_TRUE(Front().flags & Back().flags & CT_DENIED) << "both know";
+  ExpectDrop(Out(ToService(Tcp{1000, 80, kAck})), DROP_POLICY, HOOK_FROM_POD);
+  ExpectDrop(In(FromBackend(Tcp{8080, 1000, kAck})), DROP_POLICY, HOOK_TO_POD);
+
+  Backends(POLICY_ALLOW);
+  SetEpoch(4);
+  ExpectTranslated(Out(ToService(Tcp{1000, 80, kAck})), 1000, 8080);
+  ExpectFromService(In(FromBackend(Tcp{8080, 1000, kAck})), 80, 1000);
+  EXPECT_FALSE((Front().flags | Back().flags) & CT_DENIED);
 }
 
 TEST_P(LoadBalancerPolicy, StaleEntryThatExpiredGoesThroughTheBalancerAgain) {

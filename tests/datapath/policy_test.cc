@@ -220,8 +220,98 @@ TEST_P(Policy, NewEpochEndsWhatIsDenied) {
   SetEpoch(2);
   SetRule(POLICY_EGRESS, kPeerIdentity, POLICY_PREFIX_FULL, IPPROTO_TCP, 80, POLICY_DENY, 44);
   ExpectDrop(In(Entering(Tcp{80, 1000, kAck})), DROP_POLICY, HOOK_TO_POD);
-  EXPECT_FALSE(Entry(net().peer, 1000, 80, IPPROTO_TCP).has_value());
+  EXPECT_TRUE(Entry(net().peer, 1000, 80, IPPROTO_TCP).value().flags & CT_DENIED);
   ExpectDrop(Out(Leaving(Tcp{1000, 80, kAck})), DROP_POLICY, HOOK_FROM_POD);
+}
+
+TEST_P(Policy, DeniedFlowIsNotRevivedByTheSideThatDidNotOpenIt) {
+  SetEndpoint(ENDPOINT_ENFORCE_INGRESS);  // the pod itself may open whatever it likes
+  AllowTcp80(POLICY_INGRESS);
+  for (const uint8_t protocol : {IPPROTO_TCP, IPPROTO_UDP}) {
+    SCOPED_TRACE(int{protocol});
+    const bool tcp = protocol == IPPROTO_TCP;
+    const auto ask = [&] {
+      return In(tcp ? Entering(Tcp{2000, 80, kAck}) : Entering(Udp{2000, 80}));
+    };
+    const auto answer = [&] {
+      return Out(tcp ? Leaving(Tcp{80, 2000, kAck}) : Leaving(Udp{80, 2000}));
+    };
+    SetRule(POLICY_INGRESS, kPeerIdentity, POLICY_PREFIX_FULL, protocol, 80, POLICY_ALLOW, 41);
+    SetEpoch(1);
+    ExpectPass(ask());
+    ExpectPass(answer());
+    SetEpoch(2);
+    SetRule(POLICY_INGRESS, kPeerIdentity, POLICY_PREFIX_FULL, protocol, 80, POLICY_DENY, 44);
+    for (int i = 0; i < 3; ++i) {
+      ExpectDrop(answer(), DROP_POLICY, HOOK_FROM_POD);
+      ExpectDrop(ask(), DROP_POLICY, HOOK_TO_POD);
+    }
+    const ct_entry denied = Entry(net().peer, 80, 2000, protocol).value();
+    EXPECT_TRUE(denied.flags & CT_DENIED);
+    EXPECT_FALSE(denied.flags & CT_OPENED_BY_POD);
+    SetEpoch(3);
+    ExpectDrop(answer(), DROP_POLICY, HOOK_FROM_POD);
+    SetRule(POLICY_INGRESS, kPeerIdentity, POLICY_PREFIX_FULL, protocol, 80, POLICY_ALLOW, 45);
+    SetEpoch(4);
+    ExpectPass(answer());
+    ExpectPass(ask());
+    const ct_entry allowed = Entry(net().peer, 80, 2000, protocol).value();
+    EXPECT_FALSE(allowed.flags & (CT_DENIED | CT_OPENED_BY_POD));
+    EXPECT_EQ(allowed.epoch, 4u);
+    EXPECT_EQ(allowed.rule, 45u);
+  }
+}
+
+TEST_P(Policy, DeniedFlowStaysWhilePacketsOfItCome) {
+  AllowTcp80(POLICY_EGRESS);
+  OpenTcp(net().peer);
+  SetEpoch(2);
+  SetRule(POLICY_EGRESS, kPeerIdentity, POLICY_PREFIX_FULL, IPPROTO_TCP, 80, POLICY_DENY, 44);
+  ExpectDrop(Out(Leaving(Tcp{1000, 80, kAck})), DROP_POLICY, HOOK_FROM_POD);
+  ct_entry entry = Entry(net().peer, 1000, 80, IPPROTO_TCP).value();
+  const uint64_t expires = entry.expires;
+  entry.expires -= 5000;  // jiffies: seconds
+  SetEntry(net().peer, 1000, 80, IPPROTO_TCP, entry);
+  ExpectDrop(In(Entering(Tcp{80, 1000, kAck | kRst})), DROP_POLICY, HOOK_TO_POD);
+  entry = Entry(net().peer, 1000, 80, IPPROTO_TCP).value();
+  EXPECT_GE(entry.expires, expires);
+  EXPECT_FALSE(entry.flags & CT_RST) << "what is dropped says nothing about the connection";
+}
+
+TEST_P(Policy, SynOnADeniedFlowBeginsAnotherInItsOwnDirection) {
+  AllowTcp80(POLICY_INGRESS);
+  ExpectPass(In(SynIn()));
+  SetEpoch(2);
+  SetRule(POLICY_INGRESS, kPeerIdentity, POLICY_PREFIX_FULL, IPPROTO_TCP, 80, POLICY_DENY, 44);
+  const Frame answer = Leaving(Tcp{80, 2000, kAck});
+  const Frame syn = Leaving(Tcp{80, 2000, kSyn});
+  ExpectDrop(Out(answer), DROP_POLICY, HOOK_FROM_POD);
+  ExpectDrop(In(SynIn()), DROP_POLICY, HOOK_TO_POD);
+  ExpectDrop(Out(syn), DROP_POLICY_DEFAULT, HOOK_FROM_POD);
+  EXPECT_TRUE(Entry(net().peer, 80, 2000, IPPROTO_TCP).value().flags & CT_DENIED);
+  SetRule(POLICY_EGRESS, kPeerIdentity, POLICY_PREFIX_FULL, IPPROTO_TCP, 2000, POLICY_ALLOW, 46);
+  ExpectDrop(Out(answer), DROP_POLICY, HOOK_FROM_POD);
+  ExpectPass(Out(syn));
+  const ct_entry entry = Entry(net().peer, 80, 2000, IPPROTO_TCP).value();
+  EXPECT_TRUE(entry.flags & CT_OPENED_BY_POD);
+  EXPECT_FALSE(entry.flags & CT_DENIED);
+  ExpectPass(In(Entering(Tcp{2000, 80, kSyn | kAck})));
+}
+
+TEST_P(Policy, DenialCountsNeitherInAuditModeNorWithPolicyOff) {
+  for (const Constants& mode :
+       {Constants{{"policy_audit_mode", 1}}, Constants{{"enable_policy", 0}}}) {
+    LoadPolicy(mode);
+    ExpectPass(In(SynIn()));
+    ct_entry entry = Entry(net().peer, 80, 2000, IPPROTO_TCP).value();
+    entry.flags |= CT_DENIED;
+    entry.epoch = 1;
+    SetEntry(net().peer, 80, 2000, IPPROTO_TCP, entry);
+    ExpectPass(Out(Leaving(Tcp{80, 2000, kAck})));
+    ExpectPass(In(Entering(Tcp{2000, 80, kAck})));
+    EXPECT_EQ(bool(Entry(net().peer, 80, 2000, IPPROTO_TCP).value().flags & CT_DENIED),
+              mode.count("enable_policy") == 1);
+  }
 }
 
 TEST_P(Policy, NewEpochRechecksConnectionsOpenedByThePeer) {

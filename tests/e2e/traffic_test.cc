@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <chrono>
+#include <list>
+#include <thread>
+
 #include "tests/support/cluster.h"
 #include "tests/support/traffic.h"
 
@@ -115,6 +119,29 @@ TEST_F(Traffic, OfAnEstablishedConnectionIsCutByANewPolicy) {
   cluster.WriteManifest("policy.yaml", Policy("b-isolated", "  podSelector: {matchLabels: {app: b}}\n"
                                                             "  policyTypes: [Ingress]\n"));
   EXPECT_TRUE(WaitFor([&] { return connection->Ask(300) == std::nullopt; }));
+}
+
+TEST_F(Traffic, InFlightWhenAPolicyArrivesDoesNotReviveItsConnection) {
+  Start({{"enable-policy", "true"}});
+  std::list<SteadyTraffic> chatty;
+  for (const char* address : {kPodB4, kPodB6}) {
+    for (const Netns* from : {&cluster.client, &cluster.pod_a, &cluster.client, &cluster.pod_a}) {
+      chatty.emplace_back(*from, address, kServerPort);
+    }
+  }
+  const auto answered = [&] {
+    uint64_t sum = 0;
+    for (const SteadyTraffic& traffic : chatty) sum += traffic.answered();
+    return sum;
+  };
+  ASSERT_TRUE(WaitFor([&] { return answered() > 1000; }));
+  cluster.WriteManifest("policy.yaml", Policy("b-isolated", "  podSelector: {matchLabels: {app: b}}\n"
+                                                            "  policyTypes: [Ingress]\n"));
+  ASSERT_TRUE(WaitFor([&] { return Ask(cluster.client, Proto::kTcp, kPodB4, kServerPort, 300) == std::nullopt; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // answers that had passed already
+  const uint64_t settled = answered();
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  EXPECT_EQ(answered(), settled) << "sent again by the pod, which may open what it likes";
 }
 
 TEST_F(Traffic, IsDeniedByDefaultAndOnlyReportedInAuditMode) {
