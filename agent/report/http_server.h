@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // HttpServer: /metrics for Prometheus, /healthz and /readyz for the kubelet.
 //
-//   /healthz  200 unless the agent is unhealthy or its reconciler has been silent for too long
+//   /healthz  200 unless the reconciler has been silent for too long; the kubelet restarts an agent
+//             that fails it, so a wrong configuration does not
 //   /readyz   200 once a configuration is in force, unless the agent is unhealthy
 //
 // Start and the destructor belong to one thread; requests run on the server's own.

@@ -60,7 +60,19 @@ TEST(HttpServer, ReadyOnceAConfigurationIsInForceUnlessUnhealthy) {
   unhealthy.health = Health::kUnhealthy;
   publisher.Publish(std::move(unhealthy));
   EXPECT_EQ(HttpGet(server->port(), "/readyz").code, 503);
-  EXPECT_EQ(HttpGet(server->port(), "/healthz").code, 503);
+}
+
+TEST(HttpServer, AliveThoughUnhealthyAndWithoutAConfiguration) {
+  Publisher publisher;
+  Snapshot refused;
+  refused.health = Health::kUnhealthy;
+  publisher.Publish(std::move(refused));
+  auto patient = StartOrFail(publisher);
+  auto strict = StartOrFail(publisher, std::chrono::seconds(-1));
+  ASSERT_TRUE(patient && strict);
+  EXPECT_EQ(HttpGet(patient->port(), "/healthz").code, 200);
+  EXPECT_EQ(HttpGet(patient->port(), "/readyz").code, 503);
+  EXPECT_EQ(HttpGet(strict->port(), "/healthz").code, 503);
 }
 
 TEST(HttpServer, AliveWhileStartingDeadWhenTheReconcilerIsSilent) {
