@@ -3,7 +3,7 @@
  * Valid programs in which a careless analysis cuts what is alive: with the constants as they stand
  * each of these maps can be reached.
  */
-#include "uses.h"
+#include "uses.bpf.h"
 
 CONFIG(__u64, wide, 0x100000005ull);
 CONFIG(__u32, ones, 0xffffffff);

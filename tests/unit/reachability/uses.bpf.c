@@ -3,7 +3,7 @@
  * Ordinary uses of constants. With the constants as they stand no map is reached; with `on` 1,
  * `mode` 3, `flags` 0x16, `wide` 1 << 40, `small` -7, `port` 80 and `limit` 5 each of them is.
  */
-#include "uses.h"
+#include "uses.bpf.h"
 
 CONFIG(bool, on, false);
 CONFIG(__u32, mode, 0);
