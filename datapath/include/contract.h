@@ -21,7 +21,8 @@
  * A number that stands for a set of labels (pods) or a CIDR. The agent allocates them. */
 enum bonsai_identity {
 	IDENTITY_ANY = 0,		/* wildcard in the policy map; never a peer's identity */
-	IDENTITY_HOST = 1,		/* this node's own addresses; may always reach its pods */
+	IDENTITY_HOST = 1,		/* this node's own addresses; may always reach its pods,
+					 * but only with packets it made itself */
 	IDENTITY_WORLD = 2,		/* whatever no ipcache entry covers */
 	IDENTITY_FIRST_POD = 256,	/* pods: one identity a label set */
 	IDENTITY_FIRST_CIDR = 1 << 24,	/* CIDRs named by policies */

@@ -147,6 +147,7 @@ static __always_inline void pod_policy(struct __sk_buff *skb, const struct packe
 		.port = pkt->dport,
 		.protocol = pkt->protocol,
 		.direction = dir,
+		.local = dir == POLICY_INGRESS && policy_is_local(skb),
 	};
 	/* Read before the rules are: a change in between makes the entry stale, not wrong. */
 	__u32 epoch = ct_epoch();
@@ -180,6 +181,24 @@ static __always_inline void pod_query(struct policy_query *query, union addr *pe
 	query->direction = by_pod ? POLICY_EGRESS : POLICY_INGRESS;
 }
 
+/* What leaves the pod does not tell who made the packets it answers: the entry remembers, unless
+ * it is from before policy was on. Then the answers, which go to the node in any case, pass... */
+static __always_inline bool pod_peer_is_local(const struct __sk_buff *skb,
+					      const struct ct_entry *entry, const int dir)
+{
+	if (dir == POLICY_INGRESS)
+		return policy_is_local(skb);
+	return !entry->peer_identity || entry->peer_identity == IDENTITY_HOST;
+}
+
+/* ... but settle nothing: the next packet that enters is judged. */
+static __always_inline bool pod_settles(const struct policy_query *query, const struct verdict *v,
+					const struct ct_entry *entry, const int dir)
+{
+	return dir == POLICY_INGRESS || query->direction == POLICY_EGRESS ||
+	       v->peer_identity != IDENTITY_HOST || entry->peer_identity;
+}
+
 static __always_inline enum pod_step pod_recheck(struct __sk_buff *skb, const struct packet *pkt,
 						 struct verdict *v, const int dir, const bool v6)
 {
@@ -195,9 +214,14 @@ static __always_inline enum pod_step pod_recheck(struct __sk_buff *skb, const st
 	if (!entry)
 		return POD_NEW;
 	pod_query(&query, &peer, entry, &key, v6);
+	query.local = pod_peer_is_local(skb, entry, dir);
 	policy_check(skb, &query, v, v6);
 	if (verdict_is_drop(v)) {
 		ct_deny(entry, &key, pkt, v, now, v6);
+		return POD_DONE;
+	}
+	if (!pod_settles(&query, v, entry, dir)) {
+		pod_act(skb, pkt, v, entry, &key, dir, now, v6);
 		return POD_DONE;
 	}
 	entry->rule = v->rule;

@@ -2,6 +2,7 @@
 /*
  * Feature policy: may the pod behind this device talk to that peer?
  *
+ *   policy_is_local()	did this node itself make a packet that enters the pod?
  *   policy_check()	fills reason, rule and peer identity of the verdict; callers check
  *			enable_policy
  *   policy_refused()	reason for a packet of a family that is switched off
@@ -23,7 +24,14 @@ struct policy_query {
 	__be16 port;		/* destination port in the opening direction */
 	__u8 protocol;
 	__u8 direction;		/* enum policy_direction */
+	bool local;		/* ingress: this node made the packets; only then IDENTITY_HOST counts */
 };
+
+/* A device that a packet came in by is remembered for as long as it is forwarded. */
+static __always_inline bool policy_is_local(const struct __sk_buff *skb)
+{
+	return !skb->ingress_ifindex;
+}
 
 static __always_inline __u32 policy_identity(const union addr *peer, const bool v6)
 {
@@ -118,6 +126,10 @@ static __always_inline void policy_check(struct __sk_buff *skb, const struct pol
 {
 	v->rule = 0;
 	v->peer_identity = policy_identity(query->peer, v6);
+	/* SOUND: anybody can write the node's address into a packet; the node lets all of its in. */
+	if (query->direction == POLICY_INGRESS && v->peer_identity == IDENTITY_HOST &&
+	    !query->local)
+		v->peer_identity = IDENTITY_WORLD;
 	v->reason = policy_decide(skb, query, v);
 	policy_audit(v);
 }

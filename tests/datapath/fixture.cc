@@ -2,6 +2,8 @@
 #include "tests/datapath/fixture.h"
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -91,6 +93,24 @@ void DatapathTest::Load(const DatapathConfig& config) {
   datapath_.reset();
   datapath_ = std::make_unique<Datapath>(config);
   ASSERT_EQ(datapath_->error(), "");
+}
+
+RunResult DatapathTest::Forwarded(const Frame& frame, uint32_t from) {
+  const Bytes bytes = Build(frame);
+  RunResult result;
+  result.frame.resize(bytes.size() + 256);
+  __sk_buff skb = {};
+  skb.ifindex = kPodIfindex;
+  skb.ingress_ifindex = from;
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = bytes.data(),
+              .data_out = result.frame.data(),
+              .data_size_in = static_cast<uint32_t>(bytes.size()),
+              .data_size_out = static_cast<uint32_t>(result.frame.size()), .ctx_in = &skb,
+              .ctx_size_in = sizeof(skb), .repeat = 1);
+  EXPECT_EQ(bpf_prog_test_run_opts(datapath_->ProgramFd("to_pod"), &options), 0);
+  result.verdict = static_cast<int>(options.retval);
+  result.frame.resize(options.data_size_out);
+  return result;
 }
 
 Frame DatapathTest::Leaving(decltype(Frame::l4) l4, const std::string& to) const {

@@ -53,6 +53,8 @@ class DatapathTest : public ::testing::TestWithParam<int> {
 
   RunResult Out(const Frame& frame) { return datapath_->Run("from_pod", Build(frame)); }
   RunResult In(const Frame& frame) { return datapath_->Run("to_pod", Build(frame)); }
+  // To the pod, having come in by device `from`.
+  RunResult Forwarded(const Frame& frame, uint32_t from = kPodIfindex);
 
   // From the pod and to it.
   Frame Leaving(decltype(Frame::l4) l4, const std::string& to = "") const;

@@ -173,6 +173,48 @@ TEST_P(Policy, HostAlwaysReachesItsPods) {
   ExpectDrop(Out(Leaving(Tcp{1000, 80, kSyn}, net().other)), DROP_POLICY_DEFAULT, HOOK_FROM_POD);
 }
 
+TEST_P(Policy, HostAddressOnAForwardedPacketIsJudgedAsWorld) {
+  SetIdentity(net().other, v6() ? 128 : 32, IDENTITY_HOST);
+  const Frame syn = Entering(Tcp{2000, 80, kSyn}, net().other);
+  ExpectDrop(Forwarded(syn), DROP_POLICY_DEFAULT, HOOK_TO_POD);
+  EXPECT_EQ(Entries(), 0u);
+  SetRule(POLICY_INGRESS, IDENTITY_WORLD, POLICY_PREFIX_L3, 0, 0, POLICY_ALLOW, 6);
+  ExpectPass(Forwarded(syn));
+  const flow_event event = LastEvent();
+  EXPECT_EQ(event.src_identity, IDENTITY_WORLD);
+  EXPECT_EQ(event.rule, 6u);
+}
+
+TEST_P(Policy, HostConnectionOutlivesNewEpochsFromBothSides) {
+  SetIdentity(net().other, v6() ? 128 : 32, IDENTITY_HOST);
+  const Frame ask = Entering(Tcp{2000, 80, kAck}, net().other);
+  const Frame answer = Leaving(Tcp{80, 2000, kAck}, net().other);
+  ExpectPass(In(ask));
+  SetEpoch(2);
+  ExpectPass(Out(answer));
+  EXPECT_EQ(Entry(net().other, 80, 2000, IPPROTO_TCP).value().epoch, 2u);
+  SetEpoch(3);
+  ExpectDrop(Forwarded(ask), DROP_POLICY_DEFAULT, HOOK_TO_POD);
+  ExpectPass(In(ask));
+  EXPECT_FALSE(Entry(net().other, 80, 2000, IPPROTO_TCP).value().flags & CT_DENIED);
+  ExpectPass(Out(answer));
+}
+
+TEST_P(Policy, AnswersToAHostThatWasNeverJudgedSettleNothing) {
+  SetIdentity(net().other, v6() ? 128 : 32, IDENTITY_HOST);
+  const Frame ask = Entering(Tcp{2000, 80, kAck}, net().other);
+  const Frame answer = Leaving(Tcp{80, 2000, kAck}, net().other);
+  ExpectPass(In(ask));
+  ct_entry entry = Entry(net().other, 80, 2000, IPPROTO_TCP).value();
+  entry.epoch = 0;
+  entry.peer_identity = 0;
+  SetEntry(net().other, 80, 2000, IPPROTO_TCP, entry);
+  ExpectPass(Out(answer));
+  EXPECT_EQ(Entry(net().other, 80, 2000, IPPROTO_TCP).value().epoch, 0u);
+  ExpectDrop(Forwarded(ask), DROP_POLICY_DEFAULT, HOOK_TO_POD);
+  ExpectDrop(Out(answer), DROP_POLICY_DEFAULT, HOOK_FROM_POD);
+}
+
 TEST_P(Policy, AuditModeReportsAndPasses) {
   LoadPolicy({{"policy_audit_mode", 1}});
   SetRule(POLICY_EGRESS, kPeerIdentity, POLICY_PREFIX_L3, 0, 0, POLICY_DENY, 12);
