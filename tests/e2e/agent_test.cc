@@ -298,7 +298,9 @@ TEST_F(Agent, AgreesWithBpftoolOnMapsBytesAndPrograms) {
               std::string::npos) << map["name"];
   }
   EXPECT_EQ(pruned, 0u) << "everything is on";
-  EXPECT_EQ(std::to_string(bytes), cluster.Ctl("status")["memory"]["loaded_bytes"]);
+  const auto status = cluster.Ctl("status");
+  ASSERT_TRUE(status.is_object()) << cluster.RawCtl("status").output;
+  EXPECT_EQ(std::to_string(bytes), status["memory"]["loaded_bytes"]);
 }
 
 TEST_F(Agent, LoadsItsProgramsOnceForAnyNumberOfPods) {
