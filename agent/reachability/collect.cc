@@ -68,6 +68,20 @@ std::vector<std::string> ConstantNames(const Engine& engine, const ObjectSpec& o
   return names;
 }
 
+// Sorts ranges of blocks, which come in any order and may repeat, and joins those that touch.
+void Normalise(SlotRanges& ranges) {
+  std::sort(ranges.begin(), ranges.end());
+  size_t last = 0;
+  for (size_t i = 1; i < ranges.size(); ++i) {
+    if (ranges[i].first <= ranges[last].second + 1) {
+      ranges[last].second = std::max(ranges[last].second, ranges[i].second);
+    } else {
+      ranges[++last] = ranges[i];
+    }
+  }
+  if (!ranges.empty()) ranges.resize(last + 1);
+}
+
 }  // namespace
 
 bool MayJumpTo(const TailUse& use, uint32_t map, uint32_t slot) {
@@ -110,15 +124,18 @@ void CollectProgram(Engine& engine, const ObjectSpec& object, uint32_t index,
     FunctionLiveness& live = liveness.functions[context.function];
     live.live = true;
     program.functions.insert(context.function);
+    SlotRanges& code = program.code[context.function];
     const Cfg& cfg = engine.CfgOf(context.function);
     for (size_t i = 0; i < cfg.blocks.size(); ++i) {
       if (!context.in[i].present()) continue;
       const Block& block = cfg.blocks[i];
       std::fill(live.live_slots.begin() + block.begin, live.live_slots.begin() + block.end, true);
+      code.emplace_back(block.begin, block.end - 1);
       CollectRefs(function, block, program, liveness);
     }
     for (const TailUse& use : context.tail_uses) CollectTails(object, use, program);
   }
+  for (auto& [function, ranges] : program.code) Normalise(ranges);
   for (uint32_t map : program.maps) liveness.maps[map] = true;
 }
 

@@ -8,8 +8,10 @@
 #include <absl/status/statusor.h>
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/constants/constant_set.h"
@@ -33,10 +35,16 @@ struct FunctionLiveness {
   std::vector<bool> live_slots;  // one per slot of the function; both slots of a 16-byte insn agree
 };
 
+// Slots of one function as inclusive ranges, ascending, with gaps between them.
+using SlotRanges = std::vector<std::pair<uint32_t, uint32_t>>;
+
 struct ProgramLiveness {
   bool live = false;
   std::set<uint32_t> maps;       // referenced by its live instructions, its live functions included
   std::set<uint32_t> functions;  // reachable by calls and callbacks, its own function included
+  // By function: what this program can run of it (other programs may run more). Same keys as
+  // `functions`.
+  std::map<uint32_t, SlotRanges> code;
   std::vector<object::TailSlot> tail_calls;  // slots it may jump to
   bool tail_calls_unknown_slot = false;      // some tail call's slot is not known
 };
