@@ -95,7 +95,8 @@ absl::StatusOr<ordered_json> Analyze(const std::string& path,
   for (const std::string& assignment : assignments) {
     RETURN_IF_ERROR(Assign(spec, assignment, set));
   }
-  ASSIGN_OR_RETURN(const reachability::Liveness liveness, reachability::Analyze(spec, set));
+  ASSIGN_OR_RETURN(reachability::Liveness liveness, reachability::Analyze(spec, set));
+  reachability::Explain(spec, set, liveness);
   return ordered_json{{"object", spec.name},
                       {"live_instructions", liveness.live_insns},
                       {"total_instructions", liveness.total_insns},

@@ -121,6 +121,7 @@ absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings
   for (const object::ObjectSpec& spec : objects_) {
     ASSIGN_OR_RETURN(constants::ConstantSet set, constants::Resolve(settings, facts, spec));
     ASSIGN_OR_RETURN(reachability::Liveness liveness, reachability::Analyze(spec, set));
+    reachability::Explain(spec, set, liveness);
     analyzed.push_back({&spec, std::move(set), std::move(liveness)});
   }
   return plan::Make(analyzed, settings, costs_);

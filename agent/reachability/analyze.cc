@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fixpoint over programs: entries first, then whatever live tail calls may jump to.
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include "agent/base/status.h"
 #include "agent/reachability/collect.h"
@@ -65,53 +65,80 @@ absl::StatusOr<std::vector<uint32_t>> Entries(const ObjectSpec& object,
   return entries;
 }
 
-// Programs that a tail call from these contexts may jump to.
-std::set<uint32_t> Targets(const ObjectSpec& object, const Engine& engine,
-                           const std::vector<uint32_t>& contexts) {
-  std::set<uint32_t> targets;
-  for (uint32_t id : contexts) {
-    for (const TailUse& use : engine.context(id).tail_uses) {
-      for (uint32_t i = 0; i < object.programs.size(); ++i) {
-        const object::Program& program = object.programs[i];
-        const object::Map* map = program.tail ? object.FindMap(program.tail->map) : nullptr;
-        // SOUND: a tag that names a map of another object: any tail call may be it.
-        if (program.tail && map == nullptr) targets.insert(i);
-        if (map != nullptr && MayJumpTo(use, static_cast<uint32_t>(map - object.maps.data()),
-                                        program.tail->slot)) {
-          targets.insert(i);
-        }
+constexpr std::string_view kExceptionTag = "exception_callback:";
+
+// Live programs with the contexts they start in, and what they may tail-call.
+class Fixpoint {
+ public:
+  Fixpoint(Engine& engine, const ObjectSpec& object)
+      : engine_(engine), object_(object), targets_(TailTargets(object)),
+        foreign_(ForeignTails(object)), live_(object.programs.size(), false) {}
+
+  void Run(const std::vector<uint32_t>& entries) {
+    std::vector<uint32_t> wanted = entries;
+    while (!wanted.empty()) {
+      for (const uint32_t program : wanted) Start(program);
+      engine_.Run();
+      wanted = Targets();
+    }
+  }
+  const std::map<uint32_t, std::vector<uint32_t>>& roots() const { return roots_; }
+
+ private:
+  // Programs whose slot is in a map of another object.
+  static std::vector<uint32_t> ForeignTails(const ObjectSpec& object) {
+    std::vector<uint32_t> programs;
+    for (uint32_t i = 0; i < object.programs.size(); ++i) {
+      const auto& tail = object.programs[i].tail;
+      if (tail && object.FindMap(tail->map) == nullptr) programs.push_back(i);
+    }
+    return programs;
+  }
+
+  void Start(uint32_t program) {
+    if (live_[program]) return;
+    live_[program] = true;
+    const uint32_t function = object_.programs[program].function;
+    std::vector<uint32_t>& roots = roots_[program];
+    roots.push_back(engine_.ContextOf(function, Kind::kNumber));
+    // Where the program's exceptions end: appended by libbpf, called by the kernel.
+    for (const std::string& tag : object_.functions[function].tags) {
+      if (!tag.starts_with(kExceptionTag)) continue;
+      for (uint32_t i = 0; i < object_.functions.size(); ++i) {
+        if (object_.functions[i].name != tag.substr(kExceptionTag.size())) continue;
+        roots.push_back(engine_.ContextOf(i, Kind::kForeign));
       }
-      for (uint32_t m = 0; m < object.maps.size(); ++m) {
-        for (const auto& [slot, name] : object.maps[m].initial_programs) {
-          const object::Program* program = object.FindProgram(name);
-          if (program != nullptr && MayJumpTo(use, m, slot)) {
-            targets.insert(static_cast<uint32_t>(program - object.programs.data()));
+    }
+  }
+
+  // Programs not live yet that some tail call may jump to. All contexts are of live programs.
+  std::vector<uint32_t> Targets() const {
+    std::vector<bool> wanted(object_.programs.size(), false);
+    for (uint32_t id = 0; id < engine_.context_count(); ++id) {
+      for (const TailUse& use : engine_.context(id).tail_uses) {
+        // SOUND: any tail call may be to a map of another object.
+        for (const uint32_t program : foreign_) wanted[program] = true;
+        for (const TailTarget& target : targets_) {
+          if (!wanted[target.program] && MayJumpTo(use, target.map, target.slot)) {
+            wanted[target.program] = true;
           }
         }
       }
     }
-  }
-  return targets;
-}
-
-// Live programs with the contexts they reach. Contexts are shared between programs and may grow
-// while later ones run, so that passes repeat until one changes nothing.
-std::map<uint32_t, std::vector<uint32_t>> RunPrograms(Engine& engine, const ObjectSpec& object,
-                                                      const std::vector<uint32_t>& entries) {
-  std::map<uint32_t, std::vector<uint32_t>> live;
-  std::set<uint32_t> wanted(entries.begin(), entries.end());
-  size_t programs = 0;
-  uint64_t steps = 0;
-  do {
-    programs = wanted.size();
-    steps = engine.blocks_run();
-    for (uint32_t program : std::set<uint32_t>(wanted)) {
-      live[program] = ReachFrom(engine, object, program);
-      wanted.merge(Targets(object, engine, live[program]));
+    std::vector<uint32_t> programs;
+    for (uint32_t i = 0; i < wanted.size(); ++i) {
+      if (wanted[i] && !live_[i]) programs.push_back(i);
     }
-  } while (programs != wanted.size() || steps != engine.blocks_run());
-  return live;
-}
+    return programs;
+  }
+
+  Engine& engine_;
+  const ObjectSpec& object_;
+  const std::vector<TailTarget> targets_;
+  const std::vector<uint32_t> foreign_;
+  std::vector<bool> live_;
+  std::map<uint32_t, std::vector<uint32_t>> roots_;
+};
 
 // Maps that a live map of maps holds from the start.
 void AddInitialMaps(const ObjectSpec& object, std::vector<bool>& maps) {
@@ -150,22 +177,16 @@ absl::StatusOr<Liveness> Analyze(const ObjectSpec& object, const constants::Cons
   RETURN_IF_ERROR(Check(object, constants));
   ASSIGN_OR_RETURN(const std::vector<uint32_t> first, Entries(object, entries));
   Engine engine(object, constants);
-  const auto live = RunPrograms(engine, object, first);
+  Fixpoint fixpoint(engine, object);
+  fixpoint.Run(first);
   RETURN_IF_ERROR(engine.status());
   Liveness liveness = Empty(object);
-  std::set<uint32_t> contexts;
-  for (const auto& [program, reached] : live) {
-    CollectProgram(engine, object, program, reached, liveness);
-    contexts.insert(reached.begin(), reached.end());
+  Collector collector(engine, object);
+  for (const auto& [program, roots] : fixpoint.roots()) {
+    collector.AddProgram(program, roots, liveness);
   }
+  collector.Finish(liveness);
   AddInitialMaps(object, liveness.maps);
-  for (size_t i = 0; i < object.functions.size(); ++i) {
-    const std::vector<bool>& slots = liveness.functions[i].live_slots;
-    liveness.total_insns += static_cast<uint32_t>(slots.size());
-    liveness.live_insns += static_cast<uint32_t>(std::count(slots.begin(), slots.end(), true));
-  }
-  liveness.branches = DecidedBranches(engine, object, {contexts.begin(), contexts.end()});
-  Explain(engine, object, constants, liveness);
   return liveness;
 }
 

@@ -18,7 +18,7 @@ enum : uint8_t { kLeader = 1, kSecondHalf = 2, kBroken = 4 };
 
 class Builder {
  public:
-  explicit Builder(const Function& function) : function_(function), marks_(size(), 0) {}
+  explicit Builder(const Function& function) : function_(function), marks_(size() + 1, 0) {}
 
   Cfg Build() {
     MarkLeaders();
@@ -28,6 +28,8 @@ class Builder {
     MakeBlocks();
     Connect();
     Order();
+    MarkHeads();
+    FindLiveRegisters(accesses_, order_, cfg_);
     return std::move(cfg_);
   }
 
@@ -35,61 +37,72 @@ class Builder {
   uint32_t size() const { return static_cast<uint32_t>(function_.insns.size()); }
 
   void MarkLeaders() {
-    if (size() > 0) marks_[0] |= kLeader;
+    marks_[0] |= kLeader;
     for (uint32_t slot = 0; slot < size(); ++slot) {
       const Insn& insn = function_.insns[slot];
-      if (IsLoadImm64(insn)) {
-        const bool whole = slot + 1 < size() && function_.insns[slot + 1].opcode == 0 &&
-                           FlowOf(insn) == Flow::kNext;
-        if (whole) {
-          marks_[++slot] |= kSecondHalf;
-        } else {
-          marks_[slot] |= kBroken;
-          cfg_.opaque = true;
-        }
+      const Flow flow = FlowOf(insn);
+      if (flow == Flow::kNext) {
+        if (IsLoadImm64(insn)) MarkLoadImm64(slot);
         continue;
       }
-      const Flow flow = FlowOf(insn);
+      leaders_ += 3;
       if (flow == Flow::kUnknown) cfg_.opaque = true;
-      if (flow == Flow::kNext) continue;
-      if (slot + 1 < size()) marks_[slot + 1] |= kLeader;
-      if (!HasTarget(flow)) continue;
-      const int64_t target = TargetOf(insn, slot);
-      if (target < 0 || target >= size()) {
-        cfg_.opaque = true;
-      } else {
-        marks_[target] |= kLeader;
-      }
+      // A call is a block of its own: it waits there for what the function it calls returns.
+      if (flow == Flow::kCall || flow == Flow::kCallback) marks_[slot] |= kLeader;
+      marks_[slot + 1] |= kLeader;
+      if (HasTarget(flow)) MarkTarget(TargetOf(insn, slot));
     }
     for (uint8_t mark : marks_) {
       if (mark == (kLeader | kSecondHalf)) cfg_.opaque = true;  // a jump into an immediate
     }
   }
 
+  void MarkLoadImm64(uint32_t& slot) {
+    if (slot + 1 < size() && function_.insns[slot + 1].opcode == 0) {
+      marks_[++slot] |= kSecondHalf;
+    } else {
+      marks_[slot] |= kBroken;
+      cfg_.opaque = true;
+    }
+  }
+
+  void MarkTarget(int64_t target) {
+    if (target < 0 || target >= size()) {
+      cfg_.opaque = true;
+    } else {
+      marks_[static_cast<size_t>(target)] |= kLeader;
+    }
+  }
+
   void MakeBlocks() {
     auto ref = function_.refs.begin();
+    block_at_.resize(size());
+    cfg_.blocks.reserve(cfg_.opaque ? size() : std::min(leaders_ + 1, size()));
+    accesses_.reserve(cfg_.blocks.capacity());
     for (uint32_t slot = 0; slot < size();) {
       Block block{.begin = slot};
+      Access access;
       while (ref != function_.refs.end() && ref->slot < slot) ++ref;
       block.first_ref = static_cast<uint32_t>(ref - function_.refs.begin());
       do {
+        access.Add(function_.insns[slot]);
         block.last = slot;
         ++slot;
-        if (slot < size() && (marks_[slot] & kSecondHalf)) ++slot;
+        if (marks_[slot] & kSecondHalf) ++slot;
       } while (slot < size() && !(marks_[slot] & kLeader));
       block.end = slot;
       block.flow = marks_[block.last] & kBroken ? Flow::kUnknown
                                                 : FlowOf(function_.insns[block.last]);
+      block_at_[block.begin] = static_cast<uint32_t>(cfg_.blocks.size());
       cfg_.blocks.push_back(block);
+      accesses_.push_back(access);
     }
   }
 
   uint32_t BlockAt(int64_t slot) const {
-    const auto found =
-        std::lower_bound(cfg_.blocks.begin(), cfg_.blocks.end(), slot,
-                         [](const Block& block, int64_t at) { return block.begin < at; });
-    if (found == cfg_.blocks.end() || found->begin != slot) return kNoBlock;
-    return static_cast<uint32_t>(found - cfg_.blocks.begin());
+    if (slot < 0 || slot >= size()) return kNoBlock;
+    const uint32_t block = block_at_[static_cast<size_t>(slot)];
+    return cfg_.blocks[block].begin == slot ? block : kNoBlock;
   }
 
   void Connect() {
@@ -103,58 +116,72 @@ class Builder {
     }
   }
 
-  // Renumbers the blocks in reverse postorder.
+  // Reverse postorder; blocks that no path leads to come last.
   void Order() {
     const auto count = static_cast<uint32_t>(cfg_.blocks.size());
-    std::vector<uint32_t> postorder;
     std::vector<uint8_t> seen(count, 0);  // edges of the block followed so far, plus one
     std::vector<uint32_t> path;
+    order_.resize(count);
+    uint32_t first = count;
     if (count > 0) path.push_back(0), seen[0] = 1;
     while (!path.empty()) {
       const uint32_t at = path.back();
       const Block& block = cfg_.blocks[at];
       if (seen[at] > 2) {
-        postorder.push_back(at);
+        order_[--first] = at;
         path.pop_back();
         continue;
       }
       const uint32_t to = seen[at]++ == 1 ? block.target : block.next;
       if (to != kNoBlock && seen[to] == 0) path.push_back(to), seen[to] = 1;
     }
-    std::vector<uint32_t> order(postorder.rbegin(), postorder.rend());
-    for (uint32_t i = 0; i < count; ++i) {
-      if (seen[i] == 0) order.push_back(i);
+    std::rotate(order_.begin(), order_.begin() + first, order_.end());
+    uint32_t last = count - first;
+    for (uint32_t i = 0; i < count && last < count; ++i) {
+      if (seen[i] == 0) order_[last++] = i;
     }
-    Renumber(order);
   }
 
-  void Renumber(const std::vector<uint32_t>& order) {
-    std::vector<uint32_t> number(order.size());
-    for (uint32_t i = 0; i < order.size(); ++i) number[order[i]] = i;
-    std::vector<Block> blocks;
-    blocks.reserve(order.size());
-    for (uint32_t old : order) blocks.push_back(cfg_.blocks[old]);
-    for (uint32_t i = 0; i < blocks.size(); ++i) {
-      for (uint32_t* to : {&blocks[i].next, &blocks[i].target}) {
-        if (*to == kNoBlock) continue;
-        *to = number[*to];
-        if (*to <= i) blocks[*to].loop_head = true;
+  void MarkHeads() {
+    const auto count = static_cast<uint32_t>(cfg_.blocks.size());
+    std::vector<uint32_t> number(count);
+    for (uint32_t i = 0; i < count; ++i) number[order_[i]] = i;
+    std::vector<uint8_t> edges(count, 0);      // 2: or more
+    std::vector<int32_t> loops(count + 1, 0);  // edges back that begin or end to span here
+    for (uint32_t i = 0; i < count; ++i) {
+      const Block& block = cfg_.blocks[order_[i]];
+      for (const uint32_t to : {block.next, block.target}) {
+        if (to == kNoBlock) continue;
+        if (edges[to] < 2) ++edges[to];
+        if (number[to] > i) continue;
+        cfg_.blocks[to].loop_head = true;
+        ++loops[number[to]], --loops[i + 1];
       }
     }
-    cfg_.blocks = std::move(blocks);
+    int32_t depth = 0;
+    for (uint32_t i = 0; i < count; ++i) {
+      Block& block = cfg_.blocks[order_[i]];
+      depth += loops[i];
+      block.in_loop = depth > 0;
+      const bool head = i == 0 || edges[order_[i]] > 1 || block.loop_head || cfg_.opaque ||
+                        block.flow == Flow::kCall || block.flow == Flow::kCallback;
+      if (!head) continue;
+      block.head = static_cast<uint32_t>(cfg_.heads.size());
+      cfg_.heads.push_back(order_[i]);
+    }
   }
 
   const Function& function_;
-  std::vector<uint8_t> marks_;
+  std::vector<uint8_t> marks_;       // by slot, and one more
+  std::vector<uint32_t> block_at_;   // by slot: right where a block begins
+  std::vector<Access> accesses_;     // by block
+  std::vector<uint32_t> order_;      // blocks in reverse postorder
+  uint32_t leaders_ = 0;             // at most as many blocks
   Cfg cfg_;
 };
 
 }  // namespace
 
-Cfg BuildCfg(const object::Function& function) {
-  Cfg cfg = Builder(function).Build();
-  FindLiveRegisters(function, cfg);
-  return cfg;
-}
+Cfg BuildCfg(const object::Function& function) { return Builder(function).Build(); }
 
 }  // namespace bonsai::reachability

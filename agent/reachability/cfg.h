@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Control-flow graph of one function. Blocks are numbered in reverse postorder, so that working on
-// the lowest pending number first visits a block after those before it.
+// Control-flow graph of one function. Blocks are numbered as they stand in the code; heads in reverse
+// postorder, so that working on the lowest pending head first visits it after those before it.
 #pragma once
 
 #include <cstdint>
@@ -12,28 +12,71 @@
 namespace bonsai::reachability {
 
 inline constexpr uint32_t kNoBlock = UINT32_MAX;
+inline constexpr uint32_t kNoHead = UINT32_MAX;
 
 struct Block {
-  uint32_t begin = 0, end = 0;    // slots [begin, end)
-  uint32_t last = 0;              // slot of the last instruction
-  Flow flow = Flow::kNext;        // of the last instruction
-  uint32_t next = kNoBlock;       // block after this one, if the flow can get there
-  uint32_t target = kNoBlock;     // block jumped to
-  uint32_t first_ref = 0;         // index of the first Function::refs at or after begin
+  uint32_t begin = 0, end = 0;     // slots [begin, end)
+  uint32_t last = 0;               // slot of the last instruction
+  uint32_t next = kNoBlock;        // block after this one, if the flow can get there
+  uint32_t target = kNoBlock;      // block jumped to
+  uint32_t first_ref = 0;          // index of the first Function::refs at or after begin
+  // Number among those blocks where paths meet or a function is called, and whose states are kept.
+  // Every other block is run right after the one before it.
+  uint32_t head = kNoHead;
   RegisterSet live_registers = 0;  // that may be read from here on before they are written
-  bool loop_head = false;         // some edge to it does not go forward
+  Flow flow = Flow::kNext;         // of the last instruction
+  bool loop_head = false;          // some edge to it does not go forward
+  bool in_loop = false;            // some edge goes back over it
 };
 
 struct Cfg {
-  std::vector<Block> blocks;      // [0] is the entry; those no path leads to come last
+  std::vector<Block> blocks;       // [0] is the entry
+  std::vector<uint32_t> heads;     // numbers of blocks; [0] is the entry
   // Holds what this engine does not know (an unknown opcode, a jump out of the function): once that
   // runs anything may follow, so each instruction is a block of its own.
   bool opaque = false;
 };
 
-// Fills in Block::live_registers.
-void FindLiveRegisters(const object::Function& function, Cfg& cfg);
-
 Cfg BuildCfg(const object::Function& function);
+
+// Registers read before they are written, and written, by instructions in order.
+struct Access {
+  RegisterSet reads = 0, writes = 0;
+
+  void Add(const Insn& insn);  // after all others
+};
+Access AccessOfOther(const Insn& insn);
+
+inline void Access::Add(const Insn& insn) {
+  // SOUND: at least what the instruction reads, at most what it writes for sure.
+  const auto dst = static_cast<RegisterSet>(1u << insn.dst);
+  const auto src = static_cast<RegisterSet>(1u << insn.src);
+  Access one;
+  switch (kShapes[insn.opcode]) {
+    case Shape::kAlu:
+      one.reads = static_cast<RegisterSet>((OpOf(insn) == BPF_MOV ? 0 : dst) |
+                                           (UsesRegister(insn) ? src : 0));
+      one.writes = dst;
+      break;
+    case Shape::kMemory:
+      if (ClassOf(insn) == BPF_LDX) {
+        one = {src, dst};
+      } else {
+        one.reads = static_cast<RegisterSet>(dst | (ClassOf(insn) == BPF_STX ? src : 0));
+      }
+      break;
+    case Shape::kBranch:
+      one.reads = static_cast<RegisterSet>(dst | (UsesRegister(insn) ? src : 0));
+      break;
+    case Shape::kOther:
+      one = AccessOfOther(insn);
+  }
+  reads |= static_cast<RegisterSet>(one.reads & ~writes);
+  writes |= one.writes;
+}
+
+// Fills in Block::live_registers. `accesses` by block; `order`: blocks, later ones of a path later.
+void FindLiveRegisters(const std::vector<Access>& accesses, const std::vector<uint32_t>& order,
+                       Cfg& cfg);
 
 }  // namespace bonsai::reachability

@@ -3,195 +3,177 @@
 
 #include <algorithm>
 #include <set>
-
-#include "agent/reachability/helpers.h"
+#include <unordered_map>
 
 namespace bonsai::reachability {
-namespace {
 
 using object::ObjectSpec;
 using object::Ref;
 using object::RefKind;
 
-constexpr std::string_view kExceptionTag = "exception_callback:";
-
-void CollectRefs(const object::Function& function, const Block& block, ProgramLiveness& program,
-                 Liveness& liveness) {
-  for (size_t i = block.first_ref; i < function.refs.size(); ++i) {
-    const Ref& ref = function.refs[i];
-    if (ref.slot >= block.end) return;
-    if (ref.kind == RefKind::kMap || ref.kind == RefKind::kArena) program.maps.insert(ref.index);
-    if (ref.kind == RefKind::kData) liveness.data_sections[ref.index] = true;
+std::vector<TailTarget> TailTargets(const ObjectSpec& object) {
+  std::unordered_map<std::string_view, uint32_t> maps, programs;
+  for (uint32_t i = 0; i < object.maps.size(); ++i) maps.emplace(object.maps[i].name, i);
+  for (uint32_t i = 0; i < object.programs.size(); ++i) programs.emplace(object.programs[i].name, i);
+  std::vector<TailTarget> targets;
+  for (uint32_t i = 0; i < object.programs.size(); ++i) {
+    if (!object.programs[i].tail) continue;
+    const auto map = maps.find(object.programs[i].tail->map);
+    if (map != maps.end()) targets.push_back({map->second, object.programs[i].tail->slot, i});
   }
+  for (uint32_t map = 0; map < object.maps.size(); ++map) {
+    for (const auto& [slot, name] : object.maps[map].initial_programs) {
+      const auto program = programs.find(name);
+      if (program != programs.end()) targets.push_back({map, slot, program->second});
+    }
+  }
+  return targets;
 }
-
-// Slots that a tail call may jump to: those the object fills.
-void CollectTails(const ObjectSpec& object, const TailUse& use, ProgramLiveness& program) {
-  const auto add = [&](const std::string& map, uint32_t slot) {
-    for (const object::TailSlot& known : program.tail_calls) {
-      if (known.map == map && known.slot == slot) return;
-    }
-    program.tail_calls.push_back({map, slot});
-  };
-  // A slot that nothing declares may still be filled from outside.
-  if (use.map && use.slots.count > 0) {
-    for (const uint64_t slot : use.slots) {
-      add(object.maps[*use.map].name, static_cast<uint32_t>(slot));
-    }
-    return;
-  }
-  program.tail_calls_unknown_slot = true;
-  for (const object::Program& tail : object.programs) {
-    if (!tail.tail) continue;
-    const object::Map* map = object.FindMap(tail.tail->map);
-    if (map == nullptr) continue;
-    if (MayJumpTo(use, static_cast<uint32_t>(map - object.maps.data()), tail.tail->slot)) {
-      add(tail.tail->map, tail.tail->slot);
-    }
-  }
-  for (uint32_t i = 0; i < object.maps.size(); ++i) {
-    for (const auto& [slot, name] : object.maps[i].initial_programs) {
-      if (MayJumpTo(use, i, slot)) add(object.maps[i].name, slot);
-    }
-  }
-}
-
-std::vector<std::string> ConstantNames(const Engine& engine, const ObjectSpec& object,
-                                       const std::vector<Origin>& origins) {
-  std::set<uint32_t> constants;
-  for (const Origin origin : origins) {
-    const auto& members = engine.provenance().Members(origin);
-    constants.insert(members.begin(), members.end());
-  }
-  std::vector<std::string> names;
-  for (const uint32_t constant : constants) names.push_back(object.constants[constant].name);
-  return names;
-}
-
-// Sorts ranges of blocks, which come in any order and may repeat, and joins those that touch.
-void Normalise(SlotRanges& ranges) {
-  std::sort(ranges.begin(), ranges.end());
-  size_t last = 0;
-  for (size_t i = 1; i < ranges.size(); ++i) {
-    if (ranges[i].first <= ranges[last].second + 1) {
-      ranges[last].second = std::max(ranges[last].second, ranges[i].second);
-    } else {
-      ranges[++last] = ranges[i];
-    }
-  }
-  if (!ranges.empty()) ranges.resize(last + 1);
-}
-
-}  // namespace
 
 bool MayJumpTo(const TailUse& use, uint32_t map, uint32_t slot) {
   return (!use.map || *use.map == map) && use.slot.Contains(slot) &&
-         (use.slots.count == 0 || use.slots.Contains(slot));
+         (use.slots.empty() || use.slots.Contains(slot));
 }
 
-std::vector<uint32_t> ReachFrom(Engine& engine, const ObjectSpec& object, uint32_t program) {
-  std::vector<uint32_t> contexts{engine.EntryContext(program)};
-  // Where the program's exceptions end: appended by libbpf, called by the kernel.
-  for (const std::string& tag : object.functions[object.programs[program].function].tags) {
-    if (!tag.starts_with(kExceptionTag)) continue;
-    for (uint32_t i = 0; i < object.functions.size(); ++i) {
-      if (object.functions[i].name != tag.substr(kExceptionTag.size())) continue;
-      Arguments anything;
-      anything.fill(Value::OfKind(Kind::kForeign));
-      contexts.push_back(engine.ContextFor(i, anything));
-    }
-  }
-  engine.Run();
-  std::vector<bool> seen(engine.context_count(), false);
-  for (uint32_t context : contexts) seen[context] = true;
-  for (size_t next = 0; next < contexts.size(); ++next) {
-    for (uint32_t callee : engine.context(contexts[next]).callees) {
-      if (seen[callee]) continue;
-      seen[callee] = true;
-      contexts.push_back(callee);
-    }
-  }
-  return contexts;
-}
+Collector::Collector(Engine& engine, const ObjectSpec& object)
+    : engine_(engine),
+      object_(object),
+      targets_(TailTargets(object)),
+      contexts_(object.functions.size()),
+      seen_(engine.context_count(), false) {}
 
-void CollectProgram(Engine& engine, const ObjectSpec& object, uint32_t index,
-                    const std::vector<uint32_t>& contexts, Liveness& liveness) {
+void Collector::AddProgram(uint32_t index, const std::vector<uint32_t>& roots,
+                           Liveness& liveness) {
   ProgramLiveness& program = liveness.programs[index];
   program.live = true;
-  for (uint32_t id : contexts) {
-    const Context& context = engine.context(id);
-    const object::Function& function = object.functions[context.function];
-    FunctionLiveness& live = liveness.functions[context.function];
-    live.live = true;
-    program.functions.insert(context.function);
-    SlotRanges& code = program.code[context.function];
-    const Cfg& cfg = engine.CfgOf(context.function);
-    for (size_t i = 0; i < cfg.blocks.size(); ++i) {
-      if (!context.in[i].present()) continue;
-      const Block& block = cfg.blocks[i];
-      std::fill(live.live_slots.begin() + block.begin, live.live_slots.begin() + block.end, true);
-      code.emplace_back(block.begin, block.end - 1);
-      CollectRefs(function, block, program, liveness);
+  std::vector<uint32_t> reached = roots;
+  std::set<uint32_t> seen(roots.begin(), roots.end());
+  std::map<uint32_t, std::vector<uint32_t>> by_function;
+  for (size_t next = 0; next < reached.size(); ++next) {
+    const Context& context = engine_.context(reached[next]);
+    by_function[context.function].push_back(reached[next]);
+    for (const uint32_t callee : context.callees) {
+      if (seen.insert(callee).second) reached.push_back(callee);
     }
-    for (const TailUse& use : context.tail_uses) CollectTails(object, use, program);
+    for (const TailUse& use : context.tail_uses) AddTails(use, program);
+    if (seen_[reached[next]]) continue;
+    seen_[reached[next]] = true;
+    contexts_[context.function].push_back(reached[next]);
   }
-  for (auto& [function, ranges] : program.code) Normalise(ranges);
-  for (uint32_t map : program.maps) liveness.maps[map] = true;
+  maps_.assign(object_.maps.size(), false);
+  for (const auto& [function, contexts] : by_function) {
+    program.functions.insert(program.functions.end(), function);
+    AddCode(function, contexts, program, liveness);
+  }
+  for (uint32_t map = 0; map < maps_.size(); ++map) {
+    if (!maps_[map]) continue;
+    program.maps.insert(program.maps.end(), map);
+    liveness.maps[map] = true;
+  }
 }
 
-std::vector<DecidedBranch> DecidedBranches(Engine& engine, const ObjectSpec& object,
-                                           const std::vector<uint32_t>& contexts) {
-  struct Fact {
-    uint8_t directions = 0;
-    Origin origin = 0;
-    std::vector<Origin> more;  // of other contexts
+void Collector::AddCode(uint32_t index, const std::vector<uint32_t>& contexts,
+                        ProgramLiveness& program, Liveness& liveness) {
+  const object::Function& function = object_.functions[index];
+  const Cfg& cfg = engine_.CfgOf(index);
+  SlotRanges& ranges = program.code[index];
+  std::vector<bool>& live = liveness.functions[index].live_slots;
+  for (uint32_t number = 0; number < cfg.blocks.size(); ++number) {
+    const bool reached = std::any_of(contexts.begin(), contexts.end(), [&](uint32_t id) {
+      return (engine_.context(id).facts[number].flags & kReached) != 0;
+    });
+    if (!reached) continue;
+    const Block& block = cfg.blocks[number];
+    if (!ranges.empty() && ranges.back().second + 1 == block.begin) {
+      ranges.back().second = block.end - 1;
+    } else {
+      ranges.emplace_back(block.begin, block.end - 1);
+    }
+    for (size_t i = block.first_ref; i < function.refs.size(); ++i) {
+      const Ref& ref = function.refs[i];
+      if (ref.slot >= block.end) break;
+      if (ref.kind == RefKind::kMap || ref.kind == RefKind::kArena) maps_[ref.index] = true;
+      if (ref.kind == RefKind::kData) liveness.data_sections[ref.index] = true;
+    }
+  }
+  for (const auto& [first, last] : ranges) {
+    std::fill(live.begin() + first, live.begin() + last + 1, true);
+  }
+}
+
+// Slots that a tail call may jump to: those the object fills, and those it names.
+void Collector::AddTails(const TailUse& use, ProgramLiveness& program) {
+  const auto add = [&](uint32_t map, uint32_t slot) {
+    const std::string& name = object_.maps[map].name;
+    for (const object::TailSlot& known : program.tail_calls) {
+      if (known.slot == slot && known.map == name) return;
+    }
+    program.tail_calls.push_back({name, slot});
   };
-  std::vector<std::vector<Fact>> facts(object.functions.size());  // by function and block
-  for (uint32_t id : contexts) {
-    const Context& context = engine.context(id);
-    std::vector<Fact>& blocks = facts[context.function];
-    blocks.resize(context.branches.size());
-    for (size_t i = 0; i < blocks.size(); ++i) {
-      const BranchFact& branch = context.branches[i];
-      if (branch.directions == 0) continue;
-      if (blocks[i].directions == 0) {
-        blocks[i].origin = branch.origin;
-      } else {
-        blocks[i].more.push_back(branch.origin);
-      }
-      blocks[i].directions |= branch.directions;
-    }
+  // A slot that nothing declares may still be filled from outside.
+  if (use.map && !use.slots.empty()) {
+    for (const uint64_t slot : use.slots) add(*use.map, static_cast<uint32_t>(slot));
+    return;
   }
-  std::vector<DecidedBranch> decided;
-  for (uint32_t function = 0; function < facts.size(); ++function) {
-    for (size_t i = 0; i < facts[function].size(); ++i) {
-      const Fact& fact = facts[function][i];
-      if (fact.directions != kTaken && fact.directions != kNotTaken) continue;
-      DecidedBranch branch{.function = function, .slot = engine.CfgOf(function).blocks[i].last,
-                           .taken = fact.directions == kTaken};
-      std::vector<Origin> origins = fact.more;
-      origins.push_back(fact.origin);
-      branch.constants = ConstantNames(engine, object, origins);
-      Locate(object, branch);
-      decided.push_back(std::move(branch));
-    }
+  program.tail_calls_unknown_slot = true;
+  for (const TailTarget& target : targets_) {
+    if (MayJumpTo(use, target.map, target.slot)) add(target.map, target.slot);
   }
-  std::sort(decided.begin(), decided.end(), [](const DecidedBranch& a, const DecidedBranch& b) {
-    return a.function != b.function ? a.function < b.function : a.slot < b.slot;
-  });
-  return decided;
 }
 
-void Locate(const ObjectSpec& object, DecidedBranch& branch) {
-  const auto& lines = object.functions[branch.function].lines;
-  const auto after = std::upper_bound(
-      lines.begin(), lines.end(), branch.slot,
-      [](uint32_t slot, const object::SourceLine& line) { return slot < line.slot; });
-  if (after == lines.begin()) return;
-  const object::SourceLine& line = *(after - 1);
-  branch.file = object.String(line.file);
-  branch.line = line.line;
-  branch.text = object.String(line.text);
+std::vector<uint32_t> Collector::Constants(const std::vector<Origin>& origins) const {
+  std::vector<uint32_t> constants;
+  for (const Origin origin : origins) {
+    const auto& members = engine_.provenance().Members(origin);
+    constants.insert(constants.end(), members.begin(), members.end());
+  }
+  std::sort(constants.begin(), constants.end());
+  constants.erase(std::unique(constants.begin(), constants.end()), constants.end());
+  return constants;
+}
+
+void Collector::AddDecisions(uint32_t function, Liveness& liveness) {
+  const Cfg& cfg = engine_.CfgOf(function);
+  std::vector<Origin> origins;
+  for (uint32_t number = 0; number < cfg.blocks.size(); ++number) {
+    if (cfg.blocks[number].flow != Flow::kBranch) continue;
+    uint8_t flags = 0;
+    origins.clear();
+    for (const uint32_t id : contexts_[function]) {
+      const BlockFact& fact = engine_.context(id).facts[number];
+      flags |= fact.flags;
+      if (fact.origin != 0) origins.push_back(fact.origin);
+    }
+    const bool taken = (flags & kTaken) != 0;
+    if (taken == ((flags & kNotTaken) != 0)) continue;
+    liveness.decisions.push_back({function, cfg.blocks[number].last, taken, Constants(origins)});
+  }
+}
+
+void Collector::AddTailDecisions(Liveness& liveness) {
+  std::map<std::pair<uint32_t, uint32_t>, std::vector<Origin>> calls;
+  for (const auto& contexts : contexts_) {
+    for (const uint32_t id : contexts) {
+      for (const TailUse& use : engine_.context(id).tail_uses) {
+        calls[{engine_.context(id).function, use.call}].push_back(use.origin);
+      }
+    }
+  }
+  for (const auto& [place, origins] : calls) {
+    liveness.tail_calls.push_back({place.first, place.second, true, Constants(origins)});
+  }
+}
+
+void Collector::Finish(Liveness& liveness) {
+  for (uint32_t i = 0; i < object_.functions.size(); ++i) {
+    const std::vector<bool>& slots = liveness.functions[i].live_slots;
+    liveness.total_insns += static_cast<uint32_t>(slots.size());
+    if (contexts_[i].empty()) continue;
+    liveness.functions[i].live = true;
+    liveness.live_insns += static_cast<uint32_t>(std::count(slots.begin(), slots.end(), true));
+    AddDecisions(i, liveness);
+  }
+  AddTailDecisions(liveness);
 }
 
 }  // namespace bonsai::reachability

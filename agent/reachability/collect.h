@@ -7,25 +7,41 @@
 
 namespace bonsai::reachability {
 
-// Starts `program` and lets the engine run; returns the contexts it reaches, its own first.
-std::vector<uint32_t> ReachFrom(Engine& engine, const object::ObjectSpec& object, uint32_t program);
-
-// Adds what one live program reaches to `liveness`.
-void CollectProgram(Engine& engine, const object::ObjectSpec& object, uint32_t program,
-                    const std::vector<uint32_t>& contexts, Liveness& liveness);
-
-// Branches that go one way in all `contexts`, sorted by function and slot.
-std::vector<DecidedBranch> DecidedBranches(Engine& engine, const object::ObjectSpec& object,
-                                           const std::vector<uint32_t>& contexts);
-
-// Fills in file, line and text from function and slot.
-void Locate(const object::ObjectSpec& object, DecidedBranch& branch);
+// A slot of a program array that the object fills.
+struct TailTarget {
+  uint32_t map = 0;
+  uint32_t slot = 0;
+  uint32_t program = 0;
+};
+std::vector<TailTarget> TailTargets(const object::ObjectSpec& object);
 
 // Whether a tail call may jump to this slot of this map.
 bool MayJumpTo(const TailUse& use, uint32_t map, uint32_t slot);
 
-// Fills map_reasons and program_reasons; everything else of `liveness` is complete.
-void Explain(Engine& engine, const object::ObjectSpec& object,
-             const constants::ConstantSet& constants, Liveness& liveness);
+class Collector {
+ public:
+  // All must outlive it.
+  Collector(Engine& engine, const object::ObjectSpec& object);
+
+  // Adds what a live program reaches; `roots`: the contexts that it starts in.
+  void AddProgram(uint32_t program, const std::vector<uint32_t>& roots, Liveness& liveness);
+  // After all programs: what holds for the object as a whole.
+  void Finish(Liveness& liveness);
+
+ private:
+  void AddCode(uint32_t function, const std::vector<uint32_t>& contexts, ProgramLiveness& program,
+               Liveness& liveness);
+  void AddTails(const TailUse& use, ProgramLiveness& program);
+  void AddDecisions(uint32_t function, Liveness& liveness);
+  void AddTailDecisions(Liveness& liveness);
+  std::vector<uint32_t> Constants(const std::vector<Origin>& origins) const;
+
+  Engine& engine_;
+  const object::ObjectSpec& object_;
+  std::vector<TailTarget> targets_;
+  std::vector<bool> maps_;                              // of the program at hand
+  std::vector<std::vector<uint32_t>> contexts_;         // by function: of all live programs
+  std::vector<bool> seen_;                              // contexts in contexts_
+};
 
 }  // namespace bonsai::reachability

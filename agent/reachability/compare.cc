@@ -190,6 +190,26 @@ Outcome Decide(uint8_t op, bool wide, const Number& a, const Number& b) {
   return DecideOn(op, ViewOf<uint32_t, int32_t>(a), ViewOf<uint32_t, int32_t>(b));
 }
 
+bool CompareConstants(uint8_t op, bool wide, uint64_t a, uint64_t b) {
+  const auto x = static_cast<int64_t>(wide ? a : static_cast<uint64_t>(static_cast<int32_t>(a)));
+  const auto y = static_cast<int64_t>(wide ? b : static_cast<uint64_t>(static_cast<int32_t>(b)));
+  // SOUND: sign extension keeps the unsigned order of halves as well.
+  const auto ux = static_cast<uint64_t>(x), uy = static_cast<uint64_t>(y);
+  switch (op) {
+    case BPF_JEQ: return x == y;
+    case BPF_JNE: return x != y;
+    case BPF_JGT: return ux > uy;
+    case BPF_JGE: return ux >= uy;
+    case BPF_JLT: return ux < uy;
+    case BPF_JLE: return ux <= uy;
+    case BPF_JSGT: return x > y;
+    case BPF_JSGE: return x >= y;
+    case BPF_JSLT: return x < y;
+    case BPF_JSLE: return x <= y;
+    default: return (ux & uy) != 0;  // BPF_JSET
+  }
+}
+
 bool Refine(uint8_t op, bool wide, bool taken, Number& a, Number& b) {
   if (wide) return RefineIn<uint64_t, int64_t>(op, taken, a, b);
   return RefineIn<uint32_t, int32_t>(op, taken, a, b);

@@ -12,94 +12,41 @@ namespace {
 using object::Ref;
 using object::RefKind;
 
-constexpr size_t kMaxContexts = 16;      // a function, before its callers share one
 constexpr uint8_t kVisitsAtLoopHead = 3;  // before bounds that still move give up
 constexpr uint8_t kVisitsAnywhere = 32;
-constexpr uint8_t kResultChanges = 4;
+// States kept apart at one place: rounds of a loop, ways to get somewhere else.
+constexpr size_t kPartsInLoop = 64, kPartsElsewhere = 8;
+// What may be spent on them in all, in blocks run: enough for any small program, and for a large one
+// no more than what it costs anyway.
+constexpr uint64_t kPartBudget = 1024, kSlotsPerPartBlock = 64;
+// Comparisons of states that cost as much as running a block.
+constexpr uint64_t kComparisonsPerBlock = 4;
 
-// Whatever the caller holds; it has no frame of ours in it.
-Arguments AnyArguments(Kind kind) {
-  Arguments arguments;
-  arguments.fill(Value::OfKind(kind));
-  return arguments;
-}
-
-bool Same(const Arguments& a, const Arguments& b) {
-  return std::equal(a.begin(), a.end(), b.begin(),
-                    [](const Value& x, const Value& y) { return x.SameAs(y); });
+uint64_t PartBudget(const object::ObjectSpec& object) {
+  uint64_t slots = 0;
+  for (const object::Function& function : object.functions) slots += function.insns.size();
+  return kPartBudget + slots / kSlotsPerPartBlock;
 }
 
 }  // namespace
-
-bool Context::HasForeign() const {
-  return std::any_of(arguments.begin(), arguments.end(),
-                     [](const Value& value) { return value.MayPointToStack(); });
-}
 
 Engine::Engine(const object::ObjectSpec& object, const constants::ConstantSet& constants)
     : object_(object),
       constants_(constants),
       cfgs_(object.functions.size()),
       origins_(object.data_sections.size()),
-      by_function_(object.functions.size()) {
-  for (const object::Function& function : object.functions) {
-    for (const Ref& ref : function.refs) {
-      takes_addresses_ = takes_addresses_ || ref.kind == RefKind::kFunctionAddress;
-    }
-  }
-}
+      by_function_(object.functions.size()),
+      part_budget_(PartBudget(object)) {}
 
 const Cfg& Engine::CfgOf(uint32_t function) {
-  if (!cfgs_[function]) cfgs_[function] = BuildCfg(object_.functions[function]);
+  if (!cfgs_[function]) cfgs_[function] = std::make_unique<Cfg>(BuildCfg(object_.functions[function]));
   return *cfgs_[function];
 }
 
-uint32_t Engine::EntryContext(uint32_t program) {
-  return ContextFor(object_.programs[program].function, AnyArguments(Kind::kNumber));
-}
-
-uint32_t Engine::ContextFor(uint32_t function, const Arguments& arguments) {
-  std::vector<uint32_t>& known = by_function_[function];
-  for (uint32_t id : known) {
-    if (Same(contexts_[id].arguments, arguments)) return id;
-  }
-  const bool share = known.size() >= kMaxContexts;
-  if (share && contexts_[known.back()].shared) {
-    Context& context = contexts_[known.back()];
-    bool changed = false;
-    for (size_t i = 0; i < arguments.size(); ++i) {
-      const Value joined =
-          JoinValues(context.arguments[i], arguments[i], true, tables_);
-      changed = changed || !joined.SameAs(context.arguments[i]);
-      context.arguments[i] = joined;
-    }
-    if (!changed) return known.back();
-  } else {
-    known.push_back(static_cast<uint32_t>(contexts_.size()));
-    const size_t blocks = CfgOf(function).blocks.size();
-    Context& context = contexts_.emplace_back();
-    context.function = function;
-    context.arguments = arguments;
-    context.shared = share;
-    context.in.resize(blocks);
-    context.visits.resize(blocks);
-    context.branches.resize(blocks);
-    context.pending.resize((blocks + 63) / 64);
-  }
-  const uint32_t id = known.back();
+void Engine::Schedule(uint32_t id, uint32_t head) {
   Context& context = contexts_[id];
-  if (context.in.empty()) return id;
-  State entry;
-  for (size_t i = 0; i < arguments.size(); ++i) entry.registers[i + 1] = context.arguments[i];
-  entry.registers[BPF_REG_10] = Value::Pointer(Kind::kStack, 0, 0);
-  if (context.in[0].Merge(entry, CfgOf(function).blocks[0].live_registers, false, tables_)) Schedule(id, 0);
-  return id;
-}
-
-void Engine::Schedule(uint32_t id, uint32_t block) {
-  Context& context = contexts_[id];
-  context.pending[block / 64] |= uint64_t{1} << (block % 64);
-  context.first_pending = std::min(context.first_pending, block / 64);
+  context.pending[head / 64] |= uint64_t{1} << (head % 64);
+  context.first_pending = std::min(context.first_pending, head / 64);
   if (context.scheduled) return;
   context.scheduled = true;
   stack_.push_back(id);
@@ -113,131 +60,185 @@ uint32_t Engine::PopPending(Context& context) {
     bits &= bits - 1;
     return word * 64 + static_cast<uint32_t>(bit);
   }
-  return kNoBlock;
+  return kNoHead;
 }
 
 void Engine::Run() {
-  while (!stack_.empty() && status_.ok()) {
-    const uint32_t id = stack_.back();
-    const uint32_t block = PopPending(contexts_[id]);
-    if (block != kNoBlock) {
-      RunBlock(id, block);
-    } else {
-      // Not scheduled again in between: only RunBlock() schedules.
-      stack_.pop_back();
-      contexts_[id].scheduled = false;
+  do {
+    while (!stack_.empty() && status_.ok()) {
+      const uint32_t id = stack_.back();
+      const uint32_t head = PopPending(contexts_[id]);
+      if (head != kNoHead) {
+        RunHead(id, head);
+      } else {
+        // Not scheduled again in between: only RunHead() schedules.
+        stack_.pop_back();
+        contexts_[id].scheduled = false;
+      }
     }
-  }
+    CallTaken();
+  } while (!stack_.empty() && status_.ok());
 }
 
-void Engine::RunBlock(uint32_t id, uint32_t number) {
+void Engine::RunHead(uint32_t id, uint32_t number) {
   current_ = id;
-  block_ = number;
-  ++blocks_run_;
   here_ = &contexts_[id];
-  const object::Function& function = object_.functions[here_->function];
-  const Block& block = cfgs_[here_->function]->blocks[number];
-  if (here_->visits[number] < UINT8_MAX) ++here_->visits[number];
-  here_->in[number].Restore(state_);
-  if (block.flow == Flow::kUnknown) {
-    Havoc();
-    return;
+  function_ = &object_.functions[here_->function];
+  cfg_ = cfgs_[here_->function].get();
+  const uint32_t block = cfg_->heads[number];
+  Head& head = here_->heads[number];
+  if (head.pending) {
+    head.pending = false;
+    if (head.visits < UINT8_MAX) ++head.visits;
+    in_part_ = false;
+    state_ = head.state;
+    RunFrom(block);
   }
-  const Ref* ref = function.refs.data() + block.first_ref;
-  const Ref* const end = function.refs.data() + function.refs.size();
-  for (uint32_t slot = block.begin; slot < block.end; ++slot) {
+  // More may be added on the way.
+  for (size_t i = 0; i < head.parts.size(); ++i) {
+    if (head.parts[i].done) continue;
+    head.parts[i].done = true;
+    state_ = head.parts[i].state;
+    in_part_ = true;
+    RunFrom(block);
+  }
+}
+
+// Follows state_ from `block` on to where paths meet.
+void Engine::RunFrom(uint32_t block) {
+  while (status_.ok()) {
+    block_ = block;
+    ++blocks_run_;
+    if (in_part_) SpendOnParts(1);
+    here_->facts[block].flags |= kReached;
+    block = RunBlock(cfg_->blocks[block]);
+    if (block != kNoBlock) {
+      if (cfg_->blocks[block].head == kNoHead) continue;
+      Arrive(block);
+    }
+    if (fork_count_ == 0) return;
+    Pending& fork = forks_[--fork_count_];
+    std::swap(state_, fork.state);
+    block = fork.block;
+  }
+  fork_count_ = 0;
+}
+
+// Returns the block to go on with, if any.
+uint32_t Engine::RunBlock(const Block& block) {
+  const std::vector<Insn>& insns = function_->insns;
+  const Ref* ref = function_->refs.data() + block.first_ref;
+  const Ref* const end = function_->refs.data() + function_->refs.size();
+  const uint32_t stop = block.flow == Flow::kNext ? block.end : block.last;
+  uint32_t slot = block.begin;
+  while (slot < stop) {
     while (ref != end && ref->slot < slot) ++ref;
-    const Ref* const at = ref != end && ref->slot == slot ? ref : nullptr;
-    if (slot == block.last && block.flow != Flow::kNext) {
-      FinishBlock(block, at);
-      return;
-    }
     slot_ = slot;
-    const Insn& insn = function.insns[slot];
-    if (IsLoadImm64(insn)) {
-      Step(insn, &function.insns[++slot], at);
-    } else {
-      Step(insn, nullptr, at);
-    }
+    Step(insns[slot], ref != end && ref->slot == slot ? ref : nullptr);
+    slot += IsLoadImm64(insns[slot]) ? 2 : 1;
   }
-  if (block.next != kNoBlock) Propagate(block.next);
+  if (block.flow == Flow::kNext) return block.next;
+  while (ref != end && ref->slot < block.last) ++ref;
+  slot_ = block.last;
+  return FinishBlock(block, ref != end && ref->slot == block.last ? ref : nullptr);
 }
 
-void Engine::Propagate(uint32_t block) {
-  const Block& to = cfgs_[here_->function]->blocks[block];
-  const uint8_t visits = here_->visits[block];
-  const bool widen = visits >= (to.loop_head ? kVisitsAtLoopHead : kVisitsAnywhere);
-  if (here_->in[block].Merge(state_, to.live_registers, widen, tables_)) Schedule(current_, block);
-}
-
-void Engine::FinishBlock(const Block& block, const Ref* ref) {
+uint32_t Engine::FinishBlock(const Block& block, const Ref* ref) {
   switch (block.flow) {
     case Flow::kBranch:
-      Branch(block);
-      return;
+      return Branch(block);
+    case Flow::kJump:
+      return block.target;
     case Flow::kExit:
-      MergeResult(state_.registers[BPF_REG_0]);
-      return;
+      MergeExit(state_, state_.registers[BPF_REG_0]);
+      return kNoBlock;
+    case Flow::kMayGoto:
+      if (block.target != kNoBlock) Fork(block.target);
+      return block.next;
+    case Flow::kCallback:
+      CallCallback(function_->insns[block.last]);
+      return block.next;
     case Flow::kCall:
       if (ref != nullptr && ref->kind == RefKind::kCall) {
-        CallFunction(block, ref->index);
-      } else if (ref != nullptr && ref->kind == RefKind::kExtern) {
-        CallKfunc();
-        if (block.next != kNoBlock) Propagate(block.next);
-      } else {
-        status_ = base::InvalidArgument("analysing object {}: function {}, slot {}: call of nothing",
-                                        object_.name, object_.functions[here_->function].name,
-                                        block.last);
+        return CallFunction(ref->index) ? block.next : kNoBlock;
       }
-      return;
-    default:  // kJump, kMayGoto
-      if (block.target != kNoBlock) Propagate(block.target);
-      if (block.next != kNoBlock) Propagate(block.next);
+      if (ref != nullptr && ref->kind == RefKind::kExtern) {
+        CallKfunc();
+        return block.next;
+      }
+      status_ = base::InvalidArgument("analysing object {}: function {}, slot {}: call of nothing",
+                                      object_.name, function_->name, block.last);
+      return kNoBlock;
+    default:  // kUnknown
+      Havoc();
+      return kNoBlock;
   }
 }
 
-void Engine::RecordBranch(uint8_t direction, Origin origin) {
-  BranchFact& fact = here_->branches[block_];
-  fact.directions |= direction;
-  fact.origin = tables_.provenance.Union(fact.origin, origin);
+// state_ also goes to `block`.
+void Engine::Fork(uint32_t block) {
+  if (cfg_->blocks[block].head == kNoHead) {
+    if (fork_count_ == forks_.size()) forks_.emplace_back();
+    Pending& fork = forks_[fork_count_++];
+    fork.block = block;
+    fork.state = state_;
+  } else {
+    Arrive(block);
+  }
 }
 
-void Engine::MergeResult(const Value& value) {
-  if (!here_->returns) {
-    here_->returns = true;
-    here_->result = value;
-    NotifyWaiters();
+// SOUND: each state that gets to a head is run from there: as part of the joined one, by itself, or
+// as one that a state which is run covers.
+void Engine::Arrive(uint32_t block) {
+  const Block& to = cfg_->blocks[block];
+  Head& head = here_->heads[to.head];
+  if (!head.present) {
+    head.state = state_;
+    head.present = head.pending = true;
+    Schedule(current_, to.head);
     return;
   }
-  const bool widen = here_->result_changes >= kResultChanges;
-  const Value joined = JoinValues(here_->result, value, widen, tables_);
-  const bool changed = !joined.SameAs(here_->result);
-  here_->result = joined;
-  if (!changed) return;
-  if (!widen) ++here_->result_changes;
-  NotifyWaiters();
+  if (part_budget_ > 0 && KeepApart(to, head)) return;
+  const bool widen = head.visits >= (to.loop_head ? kVisitsAtLoopHead : kVisitsAnywhere);
+  if (!head.state.Merge(state_, to.live_registers, widen, tables_)) return;
+  head.pending = true;
+  Schedule(current_, to.head);
 }
 
-void Engine::MergeWrites(SlotSet caller, bool far) {
-  if ((caller & ~here_->caller_writes) == 0 && (!far || here_->far_writes)) return;
-  here_->caller_writes |= caller;
-  here_->far_writes = here_->far_writes || far;
-  NotifyWaiters();
-}
+void Engine::SpendOnParts(uint64_t blocks) { part_budget_ -= std::min(part_budget_, blocks); }
 
-void Engine::NotifyWaiters() {
-  for (const auto& [context, block] : here_->waiters) Schedule(context, block);
+// Keeps state_ by itself when joining would lose much. False: it is to be joined.
+bool Engine::KeepApart(const Block& to, Head& head) {
+  const Contrast contrast = ContrastOf(head.state, state_, to.live_registers);
+  const bool worth = to.in_loop ? contrast.places > 0 : contrast.places > 1 && contrast.origins;
+  if (!worth && !contrast.objects) return false;
+  SpendOnParts(1 + head.parts.size() / kComparisonsPerBlock);
+  for (const Part& part : head.parts) {
+    if (part.state.Covers(state_, to.live_registers, tables_)) return true;
+  }
+  if (head.parts.size() >= (to.in_loop ? kPartsInLoop : kPartsElsewhere)) return false;
+  head.parts.push_back({.state = state_});
+  Schedule(current_, to.head);
+  return true;
 }
 
 // SOUND: after an instruction that this engine does not know, any instruction of the function may
 // run with anything in registers and stack, and the function may return and write anything.
 void Engine::Havoc() {
-  for (uint32_t block = 0; block < here_->in.size(); ++block) {
-    if (here_->in[block].MergeEverything()) Schedule(current_, block);
+  state_.registers.fill(Value::OfKind(Kind::kUnknown));
+  state_.ClobberAll(tables_.stacks);
+  for (uint32_t block = 0; block < cfg_->blocks.size(); ++block) {
+    Head& head = here_->heads[cfg_->blocks[block].head];
+    if (head.present && head.state.Covers(state_, kAllRegisters, tables_)) continue;
+    head.state = state_;
+    head.present = head.pending = true;
+    Schedule(current_, cfg_->blocks[block].head);
   }
-  here_->tail_uses.push_back({});
-  MergeWrites(~SlotSet{0}, true);
-  MergeResult(Value::OfKind(Kind::kUnknown));
+  const auto known = std::find_if(here_->tail_uses.begin(), here_->tail_uses.end(),
+                                  [](const TailUse& use) { return !use.map; });
+  if (known == here_->tail_uses.end()) here_->tail_uses.push_back({});
+  ForeignWrite();
+  MergeExit(state_, Value::OfKind(Kind::kUnknown));
 }
 
 }  // namespace bonsai::reachability

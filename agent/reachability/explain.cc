@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
 
-#include "agent/reachability/collect.h"
+#include "agent/reachability/cfg.h"
 #include "agent/reachability/helpers.h"
+#include "agent/reachability/liveness.h"
 
 namespace bonsai::reachability {
 namespace {
@@ -29,11 +32,29 @@ struct TailSite {
   std::optional<uint32_t> map, slot;
 };
 
+DecidedBranch InWords(const ObjectSpec& object, const Decision& decision) {
+  DecidedBranch branch{.function = decision.function, .slot = decision.slot,
+                       .taken = decision.taken};
+  for (const uint32_t constant : decision.constants) {
+    branch.constants.push_back(object.constants[constant].name);
+  }
+  const auto& lines = object.functions[branch.function].lines;
+  const auto after = std::upper_bound(
+      lines.begin(), lines.end(), branch.slot,
+      [](uint32_t slot, const object::SourceLine& line) { return slot < line.slot; });
+  if (after == lines.begin()) return branch;
+  const object::SourceLine& line = *(after - 1);
+  branch.file = object.String(line.file);
+  branch.line = line.line;
+  branch.text = object.String(line.text);
+  return branch;
+}
+
 class Explainer {
  public:
-  Explainer(Engine& engine, const ObjectSpec& object, const constants::ConstantSet& constants,
+  Explainer(const ObjectSpec& object, const constants::ConstantSet& constants,
             const Liveness& liveness)
-      : engine_(engine), object_(object), liveness_(liveness),
+      : object_(object), liveness_(liveness), cfgs_(object.functions.size()),
         predecessors_(object.functions.size()) {
     for (const constants::NamedValue& value : constants.values) values_[value.name] = value.value;
     for (const DecidedBranch& branch : liveness.branches) {
@@ -166,7 +187,7 @@ class Explainer {
   // The nearest decided branch before a place, through dead code and, if no constant was found
   // yet, through live code as well: what that decided may be why the later one is decided.
   const DecidedBranch* CutBefore(Site site) {
-    const Cfg& cfg = engine_.CfgOf(site.function);
+    const Cfg& cfg = CfgOf(site.function);
     const auto& before = PredecessorsOf(site.function);
     std::vector<uint32_t> queue;
     std::vector<bool> seen(cfg.blocks.size(), false);
@@ -189,9 +210,16 @@ class Explainer {
     return first;
   }
 
+  const Cfg& CfgOf(uint32_t function) {
+    if (!cfgs_[function]) {
+      cfgs_[function] = std::make_unique<Cfg>(BuildCfg(object_.functions[function]));
+    }
+    return *cfgs_[function];
+  }
+
   const std::vector<std::vector<uint32_t>>& PredecessorsOf(uint32_t function) {
     auto& before = predecessors_[function];
-    const Cfg& cfg = engine_.CfgOf(function);
+    const Cfg& cfg = CfgOf(function);
     if (before.size() == cfg.blocks.size()) return before;
     before.resize(cfg.blocks.size());
     for (uint32_t i = 0; i < cfg.blocks.size(); ++i) {
@@ -205,19 +233,12 @@ class Explainer {
   // A tail call that runs, but to another slot: "" unless constants chose that one.
   std::string DescribeTailCall(Site site) const {
     if (!liveness_.functions[site.function].live_slots[site.slot]) return "";
-    DecidedBranch call{.function = site.function, .slot = site.slot};
-    for (uint32_t id = 0; id < engine_.context_count(); ++id) {
-      const Context& context = engine_.context(id);
-      if (context.function != site.function) continue;
-      for (const TailUse& use : context.tail_uses) {
-        if (use.call != site.slot) continue;
-        for (uint32_t constant : engine_.provenance().Members(use.origin)) {
-          call.constants.push_back(object_.constants[constant].name);
-        }
+    for (const Decision& call : liveness_.tail_calls) {
+      if (call.function == site.function && call.slot == site.slot && !call.constants.empty()) {
+        return Describe(InWords(object_, call));
       }
     }
-    Locate(object_, call);
-    return call.constants.empty() ? "" : Describe(call);
+    return "";
   }
 
   std::string Describe(const DecidedBranch& branch) const {
@@ -239,21 +260,25 @@ class Explainer {
     return fmt::format("{} at {} `{}`", what, place, branch.text.substr(begin, end - begin + 1));
   }
 
-  Engine& engine_;
   const ObjectSpec& object_;
   const Liveness& liveness_;
   std::map<std::string, std::string> values_;
   std::map<std::pair<uint32_t, uint32_t>, const DecidedBranch*> branches_;
   std::map<uint32_t, std::vector<Site>> maps_, calls_;
   std::vector<TailSite> tails_;
+  std::vector<std::unique_ptr<Cfg>> cfgs_;
   std::vector<std::vector<std::vector<uint32_t>>> predecessors_;
 };
 
 }  // namespace
 
-void Explain(Engine& engine, const ObjectSpec& object, const constants::ConstantSet& constants,
+void Explain(const ObjectSpec& object, const constants::ConstantSet& constants,
              Liveness& liveness) {
-  Explainer explainer(engine, object, constants, liveness);
+  liveness.branches.clear();
+  for (const Decision& decision : liveness.decisions) {
+    liveness.branches.push_back(InWords(object, decision));
+  }
+  Explainer explainer(object, constants, liveness);
   for (uint32_t i = 0; i < object.maps.size(); ++i) {
     if (!liveness.maps[i]) liveness.map_reasons[i] = explainer.WhyMap(i);
   }

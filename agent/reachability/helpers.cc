@@ -64,6 +64,21 @@ int SizeArgument(int32_t helper, int argument) {
 
 }  // namespace
 
+int CallbackArgument(int32_t helper) {
+  switch (helper) {
+    case BPF_FUNC_for_each_map_elem: case BPF_FUNC_timer_set_callback: case BPF_FUNC_loop:
+    case BPF_FUNC_user_ringbuf_drain:
+      return 2;
+    case BPF_FUNC_find_vma:
+      return 3;
+    default:
+      return 0;
+  }
+}
+
+// Helpers have been a closed list since kernel 6.3: what is new is a kfunc.
+bool IsKnownHelper(int32_t helper) { return helper > 0 && helper <= BPF_FUNC_cgrp_storage_delete; }
+
 HelperWrites WritesOf(int32_t helper, int argument) {
   if (ReadsOnly(helper)) return {.writes = false};
   return {.writes = true, .size_argument = SizeArgument(helper, argument)};

@@ -13,6 +13,12 @@ struct HelperWrites {
   int size_argument = 0;  // 1..5: at most as many bytes as that argument says; 0: any number upwards
 };
 
+// The argument that is a function the helper calls, or 0.
+int CallbackArgument(int32_t helper);
+
+// Whether this engine knows that a helper calls no function of the program but CallbackArgument().
+bool IsKnownHelper(int32_t helper);
+
 // `argument`: 1..5. What is not known to be read only counts as written.
 HelperWrites WritesOf(int32_t helper, int argument);
 

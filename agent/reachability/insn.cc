@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/reachability/insn.h"
 
+#include "agent/reachability/helpers.h"
+
 namespace bonsai::reachability {
 namespace {
 
@@ -61,6 +63,7 @@ Flow JumpFlow(const Insn& insn) {
       return UsesRegister(insn) ? Flow::kUnknown : Flow::kJump;
     case BPF_CALL:
       if (!wide || UsesRegister(insn)) return Flow::kUnknown;
+      if (insn.src == 0 && CallbackArgument(insn.imm) != 0) return Flow::kCallback;
       return insn.src == BPF_PSEUDO_CALL ? Flow::kCall : Flow::kNext;
     case BPF_EXIT:
       return wide && !UsesRegister(insn) ? Flow::kExit : Flow::kUnknown;
@@ -75,8 +78,7 @@ Flow JumpFlow(const Insn& insn) {
 
 }  // namespace
 
-Flow FlowOf(const Insn& insn) {
-  if (insn.dst >= kRegisters || insn.src >= kRegisters) return Flow::kUnknown;
+Flow FlowOfOther(const Insn& insn) {
   const uint8_t kind = ClassOf(insn);
   if (kind == BPF_JMP || kind == BPF_JMP32) return JumpFlow(insn);
   if (kind == BPF_ALU || kind == BPF_ALU64) return KnownAlu(insn) ? Flow::kNext : Flow::kUnknown;

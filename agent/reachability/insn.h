@@ -4,6 +4,7 @@
 
 #include <linux/bpf.h>
 
+#include <array>
 #include <cstdint>
 
 #include "agent/object/object_spec.h"
@@ -46,12 +47,55 @@ enum class Flow : uint8_t {
   kBranch,    // to the target or on, by a comparison
   kMayGoto,   // to the target or on, as the kernel likes
   kCall,      // bpf-to-bpf call, then on
+  kCallback,  // helper that calls a function of the program, then on
   kExit,
   kUnknown,   // not an instruction this engine knows
 };
 
+// Most instructions are of a few shapes that the opcode alone tells.
+enum class Shape : uint8_t { kOther, kAlu, kMemory, kBranch };
+
+constexpr Shape ShapeOf(uint8_t opcode) {
+  const uint8_t kind = opcode & 0x07, op = opcode & 0xf0, mode = opcode & 0xe0;
+  switch (kind) {
+    case BPF_ALU: case BPF_ALU64:
+      return op < BPF_END ? Shape::kAlu : Shape::kOther;
+    case BPF_LDX: case BPF_ST: case BPF_STX:
+      return mode == BPF_MEM ? Shape::kMemory : Shape::kOther;
+    case BPF_JMP: case BPF_JMP32:
+      return op == BPF_JA || op == BPF_CALL || op == BPF_EXIT || op >= kOpJcond ? Shape::kOther
+                                                                                : Shape::kBranch;
+    default:
+      return Shape::kOther;
+  }
+}
+
+inline constexpr std::array<Shape, 256> kShapes = [] {
+  std::array<Shape, 256> shapes{};
+  for (int opcode = 0; opcode < 256; ++opcode) {
+    shapes[static_cast<size_t>(opcode)] = ShapeOf(static_cast<uint8_t>(opcode));
+  }
+  return shapes;
+}();
+
+Flow FlowOfOther(const Insn& insn);
+
 // Flow of a valid instruction; kUnknown for what no instruction set up to v4 has.
-Flow FlowOf(const Insn& insn);
+inline Flow FlowOf(const Insn& insn) {
+  if (insn.dst >= kRegisters || insn.src >= kRegisters) return Flow::kUnknown;
+  switch (kShapes[insn.opcode]) {
+    case Shape::kAlu:
+      if (insn.offset == 0) return Flow::kNext;
+      break;
+    case Shape::kMemory:
+      return Flow::kNext;
+    case Shape::kBranch:
+      return Flow::kBranch;
+    case Shape::kOther:
+      break;
+  }
+  return FlowOfOther(insn);
+}
 
 // Slot that a jump at `slot` goes to; may lie outside of the function.
 int64_t TargetOf(const Insn& insn, uint32_t slot);

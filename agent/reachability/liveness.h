@@ -19,7 +19,16 @@
 
 namespace bonsai::reachability {
 
-// A conditional branch that can go only one way.
+// A place where constants decide: a conditional branch that can go only one way, or a tail call
+// whose slot they choose. Indices as in ObjectSpec.
+struct Decision {
+  uint32_t function = 0;
+  uint32_t slot = 0;
+  bool taken = false;               // of a branch
+  std::vector<uint32_t> constants;  // what the decision rests on; may be empty
+};
+
+// The same of a branch, in words.
 struct DecidedBranch {
   uint32_t function = 0;      // index into ObjectSpec::functions
   uint32_t slot = 0;
@@ -54,13 +63,17 @@ struct Liveness {
   std::vector<FunctionLiveness> functions;  // parallel to ObjectSpec::functions
   std::vector<bool> maps;                   // parallel to ObjectSpec::maps: some live program uses it
   std::vector<bool> data_sections;          // parallel to ObjectSpec::data_sections
-  std::vector<DecidedBranch> branches;
+  std::vector<Decision> decisions;   // branches, by function and slot
+  std::vector<Decision> tail_calls;  // live ones, by function and slot
+  uint32_t live_insns = 0;   // slots, over live programs' functions (each function once)
+  uint32_t total_insns = 0;  // slots of all functions
+
+  // What Explain() adds; empty before.
+  std::vector<DecidedBranch> branches;  // parallel to decisions
   // For each dead map / program: one line "why", e.g.
   // "enable_policy = false at from_pod.bpf.c:41 `if (enable_policy)`"; "" when nothing ever refers to it.
   std::vector<std::string> map_reasons;      // parallel to maps
   std::vector<std::string> program_reasons;  // parallel to programs
-  uint32_t live_insns = 0;   // slots, over live programs' functions (each function once)
-  uint32_t total_insns = 0;  // slots of all functions
 };
 
 // `entries`: programs that start alive; empty: all without a tail slot.
@@ -68,5 +81,10 @@ struct Liveness {
 absl::StatusOr<Liveness> Analyze(const object::ObjectSpec& object,
                                  const constants::ConstantSet& constants,
                                  const std::vector<std::string>& entries = {});
+
+// Says why: fills in branches, map_reasons and program_reasons of what Analyze() found for the same
+// object and constants.
+void Explain(const object::ObjectSpec& object, const constants::ConstantSet& constants,
+             Liveness& liveness);
 
 }  // namespace bonsai::reachability

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which registers are read before they are written, from the start of each block on. What is not
 // need not be remembered there, which is most of the work saved at merges.
+#include <algorithm>
+
 #include "agent/reachability/cfg.h"
 
 namespace bonsai::reachability {
@@ -10,10 +12,6 @@ constexpr RegisterSet kArguments = 0x3e;  // r1..r5
 constexpr RegisterSet kCallWrites = 0x3f;  // r0..r5
 
 RegisterSet Bit(int index) { return static_cast<RegisterSet>(1u << index); }
-
-struct Access {
-  RegisterSet reads = 0, writes = 0;
-};
 
 Access OfAtomic(const Insn& insn) {
   if (insn.imm == kLoadAcquire) return {Bit(insn.src), Bit(insn.dst)};
@@ -35,19 +33,19 @@ Access OfJump(const Insn& insn) {
       const RegisterSet right = UsesRegister(insn) ? Bit(insn.src) : RegisterSet{0};
       return {static_cast<RegisterSet>(Bit(insn.dst) | right), 0};
     }
-    case Flow::kCall: case Flow::kNext:
+    case Flow::kCall: case Flow::kCallback: case Flow::kNext:
       return {kArguments, kCallWrites};
     default:
       return {};
   }
 }
 
-// SOUND: at least what the instruction reads, at most what it writes for sure.
-Access Of(const Insn& insn) {
+}  // namespace
+
+Access AccessOfOther(const Insn& insn) {
   switch (ClassOf(insn)) {
     case BPF_ALU: case BPF_ALU64: {
-      Access access{0, Bit(insn.dst)};
-      if (OpOf(insn) != BPF_MOV) access.reads |= Bit(insn.dst);
+      Access access{Bit(insn.dst), Bit(insn.dst)};  // an unknown one: it may read both
       if (UsesRegister(insn)) access.reads |= Bit(insn.src);
       return access;
     }
@@ -66,32 +64,19 @@ Access Of(const Insn& insn) {
   }
 }
 
-Access OfBlock(const object::Function& function, const Block& block) {
-  Access all;
-  for (uint32_t slot = block.begin; slot < block.end; ++slot) {
-    const Insn& insn = function.insns[slot];
-    const Access access = Of(insn);
-    all.reads |= access.reads & static_cast<RegisterSet>(~all.writes);
-    all.writes |= access.writes;
-    if (IsLoadImm64(insn)) ++slot;
-  }
-  return all;
-}
-
-}  // namespace
-
-void FindLiveRegisters(const object::Function& function, Cfg& cfg) {
+void FindLiveRegisters(const std::vector<Access>& accesses, const std::vector<uint32_t>& order,
+                       Cfg& cfg) {
   if (cfg.opaque) {
     for (Block& block : cfg.blocks) block.live_registers = kAllRegisters;
     return;
   }
-  std::vector<Access> accesses;
-  accesses.reserve(cfg.blocks.size());
-  for (const Block& block : cfg.blocks) accesses.push_back(OfBlock(function, block));
+  const bool loops = std::any_of(cfg.blocks.begin(), cfg.blocks.end(),
+                                 [](const Block& block) { return block.loop_head; });
   // Backwards; once more for each loop that a register is carried around.
   for (bool changed = true; changed;) {
     changed = false;
-    for (size_t i = cfg.blocks.size(); i-- > 0;) {
+    for (size_t n = order.size(); n-- > 0;) {
+      const uint32_t i = order[n];
       Block& block = cfg.blocks[i];
       RegisterSet after = 0;
       for (const uint32_t to : {block.next, block.target}) {
@@ -99,7 +84,7 @@ void FindLiveRegisters(const object::Function& function, Cfg& cfg) {
       }
       const auto live = static_cast<RegisterSet>(
           accesses[i].reads | (after & ~accesses[i].writes) | Bit(BPF_REG_10));
-      changed = changed || live != block.live_registers;
+      changed = changed || (loops && live != block.live_registers);
       block.live_registers = live;
     }
   }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "agent/reachability/tables.h"
+
 namespace bonsai::reachability {
 namespace {
 
@@ -16,26 +18,18 @@ uint8_t ByteMask(uint32_t first, uint32_t count) {
   return static_cast<uint8_t>(((1u << count) - 1) << first);
 }
 
-const StackPage& Content(const PageRef& page) {
-  return page.get() == nullptr ? kNothingKnown : *page.get();
-}
-
-bool HoldsPointer(const StackPage& page, int slot) {
-  return (page.pointers & PageBit(slot)) != 0 ||
-         ((page.known & PageBit(slot)) != 0 && page.slots[slot].MayPointToStack());
-}
+uint32_t BytesOf(const Value& slot) { return slot.bytes == 0 ? 8 : slot.bytes; }
 
 // Joins slot `i`, which has a value in both, into `page`. True: that said something new.
 bool JoinSlot(const Value& next, int i, bool widen, Tables& tables, StackPage& page) {
-  const Value value = JoinValues(page.slots[i], next, widen, tables);
-  const bool changed = !value.SameAs(page.slots[i]);
-  const bool pointer = value.kind == Kind::kForeign || value.kind == Kind::kUnknown;
-  if (pointer || (value.IsNumber() && value.number.IsAny())) {
-    page.known &= static_cast<uint8_t>(~PageBit(i));
-    if (pointer) page.pointers |= PageBit(i);
-    return true;
+  Value& slot = page.slots[i];
+  if (slot.SameAs(next)) {
+    slot.origin = tables.provenance.Union(slot.origin, next.origin);
+    return false;
   }
-  page.slots[i] = value;
+  const Value value = tables.Join(slot, next, widen);
+  const bool changed = !value.SameAs(slot);
+  page.Know(i, value);
   return changed;
 }
 
@@ -51,37 +45,36 @@ uint8_t DifferentSlots(const StackPage& a, const StackPage& b) {
   return different;
 }
 
-bool MergePage(PageRef& mine, const PageRef& theirs, bool widen, Tables& tables) {
-  if (mine.get() == theirs.get()) return false;
-  const StackPage& a = Content(mine);
-  const StackPage& b = Content(theirs);
-  const uint8_t different = DifferentSlots(a, b);
-  auto zero = a.zero;
-  uint8_t pointers = a.pointers;
-  for (int i = 0; i < StackPage::kSlots; ++i) {
-    zero[i] &= b.zero[i];
-    if (!(a.known & PageBit(i)) && HoldsPointer(b, i)) pointers |= PageBit(i);
-  }
-  bool changed = pointers != a.pointers || zero != a.zero;
-  if (!changed && different == 0) return false;
-  StackPage& page = mine.Writable();
-  page.zero = zero;
-  page.pointers = pointers;
-  for (uint8_t rest = different; rest != 0; rest &= static_cast<uint8_t>(rest - 1)) {
+bool CoversPage(const StackPage& a, const StackPage& b, const Tables& tables) {
+  if ((a.zero & ~b.zero) != 0 || (a.known & ~b.known) != 0) return false;
+  if ((b.pointers & ~a.pointers & ~a.known) != 0) return false;
+  for (uint8_t rest = a.known; rest != 0; rest &= static_cast<uint8_t>(rest - 1)) {
     const int i = std::countr_zero(rest);
-    // Values of different widths are not compared: the slot just loses its value.
-    if ((b.known & PageBit(i)) && page.slots[i].bytes == b.slots[i].bytes) {
-      changed = JoinSlot(b.slots[i], i, widen, tables, page) || changed;
-      continue;
-    }
-    if (HoldsPointer(page, i) || HoldsPointer(b, i)) page.pointers |= PageBit(i);
-    page.known &= static_cast<uint8_t>(~PageBit(i));
-    changed = true;
+    if (!tables.Covers(a.slots[i], b.slots[i])) return false;
   }
-  return changed;
+  return true;
 }
 
 }  // namespace
+
+void StackPage::Become(const StackPage* other) {
+  known = other == nullptr ? 0 : other->known;
+  pointers = other == nullptr ? 0 : other->pointers;
+  zero = other == nullptr ? 0 : other->zero;
+  // SOUND: what is not known is not read.
+  if (known != 0) slots = other->slots;
+}
+
+// A value that says nothing, or no more than that it may be a pointer, is not kept.
+void StackPage::Know(int slot, const Value& value) {
+  const auto bit = PageBit(slot);
+  known &= static_cast<uint8_t>(~bit);
+  pointers &= static_cast<uint8_t>(~bit);
+  if (value.MayPointToStack()) pointers |= bit;
+  if (value.kind == Kind::kForeign || value.kind == Kind::kUnknown || value.IsAny()) return;
+  slots[static_cast<size_t>(slot)] = value;
+  known |= bit;
+}
 
 SlotSet SlotsBetween(int64_t low, int64_t high, uint32_t size) {
   low = std::max<int64_t>(low, -kStackBytes);
@@ -93,122 +86,178 @@ SlotSet SlotsBetween(int64_t low, int64_t high, uint32_t size) {
   return up_to_last & ~(SlotBit(first) - 1);
 }
 
-StackPage& PageRef::Writable() {
-  if (page_ != nullptr && page_->references == 1) return *page_;
-  auto* own = page_ == nullptr ? new StackPage : new StackPage(*page_);
-  own->references = 1;
-  if (page_ != nullptr) --page_->references;  // shared, so that others keep it
-  page_ = own;
-  return *own;
+const StackPage& Stack::Page(size_t page) const {
+  const StackPage* found = root_.get() == nullptr ? nullptr : root_.get()->pages[page].get();
+  return found == nullptr ? kNothingKnown : *found;
 }
 
-Value Stack::Load(const Number& offset, uint32_t size) const {
-  if (offset.IsConst()) return LoadAt(static_cast<int64_t>(offset.value()), size);
-  if (size < 8) return Value::Of(Number::OfSize(size));
-  for (SlotSet rest = SlotsBetween(offset.b64.smin, offset.b64.smax, size); rest != 0;
-       rest &= rest - 1) {
+Value Stack::Load(Scalar offset, uint32_t size, Tables& tables) const {
+  if (offset.is_const) return LoadAt(static_cast<int64_t>(offset.payload), size, tables);
+  if (size < 8) return Value::Of(Scalar::OfSize(size));
+  const Bounds64 at = tables.BoundsOf(offset);
+  for (SlotSet rest = SlotsBetween(at.smin, at.smax, size); rest != 0; rest &= rest - 1) {
     const int slot = std::countr_zero(rest);
-    if (HoldsPointer(Content(pages_[slot / 8]), slot % 8)) return Value::OfKind(Kind::kUnknown);
+    if (Page(static_cast<size_t>(slot) / 8).pointers & PageBit(slot % 8)) {
+      return Value::OfKind(Kind::kUnknown);
+    }
   }
   return Value::Any();
 }
 
-Value Stack::LoadAt(int64_t offset, uint32_t size) const {
-  const Value unread = Value::Of(Number::OfSize(size));
+Value Stack::LoadAt(int64_t offset, uint32_t size, Tables& tables) const {
+  const Value unread = Value::Of(Scalar::OfSize(size));
   if (offset < -kStackBytes || offset + size > 0) return Value::OfKind(Kind::kUnknown);
   const auto slot = static_cast<int>((offset + kStackBytes) / 8);
   const auto first = static_cast<uint32_t>((offset + kStackBytes) % 8);
   if (first + size > 8) return size < 8 ? unread : Value::OfKind(Kind::kUnknown);
-  const StackPage& page = Content(pages_[slot / 8]);
+  const StackPage& page = Page(static_cast<size_t>(slot) / 8);
   const int i = slot % 8;
   if (page.known & PageBit(i)) {
     const Value& value = page.slots[i];
-    if (first == 0 && size == value.bytes) {
+    if (first == 0 && size == BytesOf(value)) {
       Value loaded = value;
-      loaded.bytes = 8;
+      loaded.bytes = 0;
       return loaded;
     }
-    if (first + size <= value.bytes && value.IsNumber()) {
-      if (first == 0) return Value::Of(LowBytes(value.number, size), value.origin);
-      if (value.number == Number::Const(0)) return Value::Of(Number::Const(0), value.origin);
+    if (first + size <= BytesOf(value) && value.IsNumber()) {
+      if (first == 0) return Value::Of(tables.numbers.LowBytes(value.scalar(), size), value.origin);
+      if (value.scalar().Is(0)) return Value::Const(0, value.origin);
     }
   }
   const uint8_t bytes = ByteMask(first, size);
-  if ((page.zero[i] & bytes) == bytes) return Value::Of(Number::Const(0));
+  if ((page.ZeroOf(i) & bytes) == bytes) return Value::Const(0);
   if (size == 8 && (page.pointers & PageBit(i))) return Value::OfKind(Kind::kUnknown);
   return unread;
 }
 
-void Stack::Store(const Number& offset, uint32_t size, const Value& value) {
-  if (offset.IsConst()) {
-    StoreAt(static_cast<int64_t>(offset.value()), size, value);
+void Stack::Store(Scalar offset, uint32_t size, const Value& value, Tables& tables) {
+  if (offset.is_const) {
+    StoreAt(static_cast<int64_t>(offset.payload), size, value, tables);
     return;
   }
   // SOUND: one of these slots changes and the others do not: none keeps its value, and each may
   // hold what it held before.
-  for (SlotSet rest = SlotsBetween(offset.b64.smin, offset.b64.smax, size); rest != 0;
-       rest &= rest - 1) {
+  const Bounds64 at = tables.BoundsOf(offset);
+  for (SlotSet rest = SlotsBetween(at.smin, at.smax, size); rest != 0; rest &= rest - 1) {
     const int slot = std::countr_zero(rest), i = slot % 8;
-    StackPage& page = pages_[slot / 8].Writable();
-    if (value.MayPointToStack() || HoldsPointer(page, i)) page.pointers |= PageBit(i);
-    page.known &= static_cast<uint8_t>(~PageBit(i));
-    page.zero[i] = 0;
+    StackPage& page = Writable(static_cast<size_t>(slot) / 8, tables.stacks);
+    if (value.MayPointToStack()) page.pointers |= PageBit(i);
+    page.Forget(i);
+    page.SetZero(i, 0);
   }
 }
 
-void Stack::StoreAt(int64_t offset, uint32_t size, const Value& value) {
+void Stack::StoreAt(int64_t offset, uint32_t size, const Value& value, Tables& tables) {
   const auto first = static_cast<uint32_t>((offset + kStackBytes) & 7);
   if (offset < -kStackBytes || offset + size > 0 || first + size > 8) {
-    Clobber(SlotsBetween(offset, offset, size));
+    Clobber(SlotsBetween(offset, offset, size), tables.stacks);
     return;
   }
   const auto slot = static_cast<int>((offset + kStackBytes) / 8);
   const int i = slot % 8;
-  StackPage& page = pages_[slot / 8].Writable();
+  StackPage& page = Writable(static_cast<size_t>(slot) / 8, tables.stacks);
+  if (size == 8 && !value.IsNumber()) {
+    page.Know(i, value);
+    page.slots[i].bytes = 0;
+    page.SetZero(i, 0);
+    return;
+  }
   // SOUND: a pointer that is overwritten in part is no pointer any more; the verifier does not let
   // a program use what is left of it.
   page.pointers &= static_cast<uint8_t>(~PageBit(i));
-  if (size == 8 && !value.IsNumber()) {
-    page.slots[i] = value;
-    page.known |= PageBit(i);
-    page.zero[i] = 0;
-    return;
-  }
+  page.Forget(i);
   const uint8_t bytes = ByteMask(first, size);
-  page.known &= static_cast<uint8_t>(~PageBit(i));
-  page.zero[i] &= static_cast<uint8_t>(~bytes);
+  const auto kept = static_cast<uint8_t>(page.ZeroOf(i) & ~bytes);
+  const Scalar stored = tables.numbers.LowBytes(value.AsNumber(), size);
   if (first != 0) {
-    const bool is_zero = value.IsNumber() && LowBytes(value.number, size) == Number::Const(0);
-    if (is_zero) page.zero[i] |= bytes;
+    page.SetZero(i, stored.Is(0) ? kept | bytes : kept);
     return;
   }
-  Value stored = Value::Of(LowBytes(value.AsNumber(), size), value.origin);
-  if (stored.number == Number::OfSize(size)) return;
-  if (value.IsNumber() && stored.number == value.number) stored.set = value.set;
-  stored.bytes = static_cast<uint8_t>(size);
-  page.slots[i] = stored;
-  page.known |= PageBit(i);
+  // What is stored at the start of a slot is a spill to the verifier, which then forgets the rest.
+  page.SetZero(i, 0);
+  if (stored == Scalar::OfSize(size)) return;
+  Value spilled = Value::Of(stored, value.origin);
+  spilled.bytes = size == 8 ? 0 : size & 7;
+  page.Know(i, spilled);
 }
 
-void Stack::Clobber(SlotSet slots) {
-  for (size_t p = 0; p < pages_.size(); ++p) {
+void Stack::Clobber(SlotSet slots, StackPools& pools) {
+  for (size_t p = 0; p < kStackSlots / StackPage::kSlots; ++p) {
     const auto written = static_cast<uint8_t>(slots >> (p * StackPage::kSlots));
     if (written == 0) continue;
-    StackPage& page = pages_[p].Writable();
+    StackPage& page = Writable(p, pools);
     page.known &= static_cast<uint8_t>(~written);
     page.pointers |= written;
     for (int i = 0; i < StackPage::kSlots; ++i) {
-      if (written & PageBit(i)) page.zero[i] = 0;
+      if (written & PageBit(i)) page.SetZero(i, 0);
     }
   }
 }
 
-bool Stack::Merge(const Stack& other, bool widen, Tables& tables) {
-  bool changed = false;
-  for (size_t p = 0; p < pages_.size(); ++p) {
-    changed = MergePage(pages_[p], other.pages_[p], widen, tables) || changed;
+bool Stack::MergePage(size_t p, const StackPage& b, bool widen, Tables& tables) {
+  const StackPage& a = Page(p);
+  const uint8_t different = DifferentSlots(a, b);
+  const uint64_t zero = a.zero & b.zero;
+  // Of slots with a value in both, the join says whether it may be a pointer.
+  const uint8_t pointers = a.pointers | (b.pointers & static_cast<uint8_t>(~a.known));
+  bool changed = pointers != a.pointers || zero != a.zero;
+  if (!changed && different == 0) return false;
+  StackPage& page = Writable(p, tables.stacks);
+  page.zero = zero;
+  page.pointers = pointers;
+  for (uint8_t rest = different; rest != 0; rest &= static_cast<uint8_t>(rest - 1)) {
+    const int i = std::countr_zero(rest);
+    // Values of different widths are not compared: the slot just loses its value.
+    if ((b.known & PageBit(i)) && page.slots[i].bytes == b.slots[i].bytes) {
+      changed = JoinSlot(b.slots[i], i, widen, tables, page) || changed;
+      continue;
+    }
+    tables.function_lost = tables.function_lost || page.slots[i].kind == Kind::kFunction;
+    page.Forget(i);
+    page.pointers |= b.pointers & PageBit(i);
+    changed = true;
   }
   return changed;
+}
+
+bool Stack::Merge(const Stack& other, bool widen, Tables& tables) {
+  if (root_.get() == other.root_.get()) return false;
+  bool changed = false;
+  for (size_t p = 0; p < kStackSlots / StackPage::kSlots; ++p) {
+    const StackPage& mine = Page(p);
+    const StackPage& theirs = other.Page(p);
+    if (&mine != &theirs) changed = MergePage(p, theirs, widen, tables) || changed;
+  }
+  return changed;
+}
+
+bool Stack::Covers(const Stack& other, const Tables& tables) const {
+  if (root_.get() == other.root_.get()) return true;
+  for (size_t p = 0; p < kStackSlots / StackPage::kSlots; ++p) {
+    const StackPage& mine = Page(p);
+    const StackPage& theirs = other.Page(p);
+    if (&mine != &theirs && !CoversPage(mine, theirs, tables)) return false;
+  }
+  return true;
+}
+
+SlotSet Stack::DifferentConstants(const Stack& other) const {
+  SlotSet different = 0;
+  if (root_.get() == other.root_.get()) return different;
+  for (size_t p = 0; p < kStackSlots / StackPage::kSlots; ++p) {
+    const StackPage& mine = Page(p);
+    const StackPage& theirs = other.Page(p);
+    if (&mine == &theirs) continue;
+    for (uint8_t rest = mine.known & theirs.known; rest != 0; rest &= static_cast<uint8_t>(rest - 1)) {
+      const int i = std::countr_zero(rest);
+      const Value& a = mine.slots[i];
+      const Value& b = theirs.slots[i];
+      if (!a.SameAs(b) && a.is_const && b.is_const) {
+        different |= SlotBit(static_cast<int>(p) * StackPage::kSlots + i);
+      }
+    }
+  }
+  return different;
 }
 
 }  // namespace bonsai::reachability

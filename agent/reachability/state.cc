@@ -6,92 +6,91 @@
 namespace bonsai::reachability {
 namespace {
 
-RegisterSet Bit(int index) { return static_cast<RegisterSet>(1u << index); }
+RegisterSet Without(RegisterSet set) { return static_cast<RegisterSet>(set & (set - 1)); }
 
 }  // namespace
 
-void SavedState::SaveRegisters(const State& state, RegisterSet live) {
-  values_.reserve(static_cast<size_t>(std::popcount(live)));
-  for (int i = 0; i < kRegisters; ++i) {
-    const Value& value = state.registers[i];
-    if (!(live & Bit(i)) || value.IsAny()) continue;
-    stored_registers_ |= Bit(i);
-    values_.push_back(value);
+void State::ClobberAll(StackPools& pools) {
+  for (uint32_t i = 0; i <= callers(); ++i) {
+    ChangeFrame(i, [&](Stack& frame) { frame.Clobber(~SlotSet{0}, pools); });
   }
 }
 
-bool SavedState::Merge(const State& state, RegisterSet live, bool widen, Tables& tables) {
-  if (!present_) {
-    present_ = true;
-    SaveRegisters(state, live);
-    stack_ = state.stack;
-    return true;
-  }
-  if (everything_) return false;
-  const bool registers = MergeRegisters(state, live, widen, tables);
-  const bool stack = stack_.Merge(state.stack, widen, tables);
-  return registers || stack;
+void State::PushFrame() {
+  Frames all = frames == nullptr ? Frames() : *frames;
+  all.push_back(std::exchange(stack, Stack()));
+  frames = std::make_shared<const Frames>(std::move(all));
 }
 
-bool SavedState::MergeRegisters(const State& state, RegisterSet live, bool widen,
-                                Tables& tables) {
+void State::PopFrame() {
+  Frames all = *frames;
+  stack = std::move(all.back());
+  all.pop_back();
+  frames = all.empty() ? nullptr : std::make_shared<const Frames>(std::move(all));
+}
+
+bool State::Merge(const State& other, RegisterSet live, bool widen, Tables& tables) {
   bool changed = false;
-  size_t from = 0, to = 0;  // in values_: gaps are closed on the way
-  for (RegisterSet rest = live; rest != 0; rest &= static_cast<RegisterSet>(rest - 1)) {
+  for (RegisterSet rest = live; rest != 0; rest = Without(rest)) {
     const int i = std::countr_zero(rest);
-    const Value& next = state.registers[i];
-    if (!(stored_registers_ & Bit(i))) {
-      // It says nothing already, but perhaps that it is no pointer.
-      RegisterSet& mask = next.MayPointToOwnStack() ? unknown_registers_ : foreign_registers_;
-      if (!next.MayPointToStack() || ((mask | unknown_registers_) & Bit(i))) continue;
-      mask |= Bit(i);
-      changed = true;
-      continue;
-    }
-    Value& before = values_[from++];
+    Value& before = registers[i];
+    const Value& next = other.registers[i];
     if (before.SameAs(next)) {
       before.origin = tables.provenance.Union(before.origin, next.origin);
-      if (to != from - 1) values_[to] = before;
-      ++to;
       continue;
     }
-    const Value joined = JoinValues(before, next, widen, tables);
+    const Value joined = tables.Join(before, next, widen);
     changed = changed || !joined.SameAs(before);
-    const bool pointer = joined.kind == Kind::kForeign || joined.kind == Kind::kUnknown;
-    if (!pointer && !(joined.IsNumber() && joined.number.IsAny())) {
-      values_[to++] = joined;
-      continue;
-    }
-    stored_registers_ &= static_cast<RegisterSet>(~Bit(i));
-    if (joined.kind == Kind::kForeign) foreign_registers_ |= Bit(i);
-    if (joined.kind == Kind::kUnknown) unknown_registers_ |= Bit(i);
+    before = joined;
   }
-  values_.resize(to);
-  return changed;
+  const bool stacks = MergeFrames(other, widen, tables);
+  return changed || stacks;
 }
 
-bool SavedState::MergeEverything() {
-  if (everything_) return false;
-  present_ = everything_ = true;
-  stored_registers_ = foreign_registers_ = 0;
-  unknown_registers_ = kAllRegisters;
-  values_.clear();
-  stack_.Clobber(~SlotSet{0});
+bool State::MergeFrames(const State& other, bool widen, Tables& tables) {
+  bool changed = stack.Merge(other.stack, widen, tables);
+  if (frames == other.frames) return changed;
+  Frames joined = *frames;
+  bool news = false;
+  for (uint32_t i = 0; i < joined.size(); ++i) {
+    news = joined[i].Merge(other.Frame(i), widen, tables) || news;
+  }
+  if (news) frames = std::make_shared<const Frames>(std::move(joined));
+  return changed || news;
+}
+
+bool State::Covers(const State& other, RegisterSet live, const Tables& tables) const {
+  for (RegisterSet rest = live; rest != 0; rest = Without(rest)) {
+    const int i = std::countr_zero(rest);
+    const Value& big = registers[i];
+    const Value& small = other.registers[i];
+    if (big.SameAs(small)) continue;
+    if (big.is_const || !tables.Covers(big, small)) return false;
+  }
+  if (!stack.Covers(other.stack, tables)) return false;
+  if (frames == other.frames) return true;
+  for (uint32_t i = 0; i < callers(); ++i) {
+    if (!Frame(i).Covers(other.Frame(i), tables)) return false;
+  }
   return true;
 }
 
-void SavedState::Restore(State& state) const {
-  size_t next = 0;
-  for (int i = 0; i < kRegisters; ++i) {
-    if (stored_registers_ & Bit(i)) {
-      state.registers[i] = values_[next++];
-    } else {
-      state.registers[i] = unknown_registers_ & Bit(i)   ? Value::OfKind(Kind::kUnknown)
-                           : foreign_registers_ & Bit(i) ? Value::OfKind(Kind::kForeign)
-                                                         : Value();
-    }
+Contrast ContrastOf(const State& a, const State& b, RegisterSet live) {
+  Contrast contrast;
+  for (RegisterSet rest = live; rest != 0; rest = Without(rest)) {
+    const int i = std::countr_zero(rest);
+    const Value& x = a.registers[i];
+    const Value& y = b.registers[i];
+    if (x.SameAs(y) || !x.is_const || !y.is_const) continue;
+    ++contrast.places;
+    contrast.origins = contrast.origins || x.origin != 0 || y.origin != 0;
+    contrast.objects = contrast.objects || x.kind == Kind::kMap || x.kind == Kind::kFunction;
   }
-  state.stack = stack_;
+  contrast.places += std::popcount(a.stack.DifferentConstants(b.stack));
+  for (uint32_t i = 0; i < a.callers() && a.frames != b.frames; ++i) {
+    contrast.places += std::popcount(a.Frame(i).DifferentConstants(b.Frame(i)));
+  }
+  return contrast;
 }
 
 }  // namespace bonsai::reachability

@@ -1,44 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one instruction does to registers and stack.
+#include <algorithm>
 #include <cstring>
 
-#include "agent/reachability/alu.h"
 #include "agent/reachability/engine.h"
 
 namespace bonsai::reachability {
-namespace {
 
 using object::Ref;
 using object::RefKind;
 
-Number SignedConst(int64_t value) { return Number::Const(static_cast<uint64_t>(value)); }
-
-bool HasOffset(Kind kind) {
-  return kind == Kind::kStack || kind == Kind::kCaller || kind == Kind::kData;
-}
-
-}  // namespace
-
-void Engine::Step(const Insn& insn, const Insn* second, const Ref* ref) {
+void Engine::Step(const Insn& insn, const Ref* ref) {
   const bool rewritten = ref != nullptr && ref->kind == RefKind::kCore;
   switch (ClassOf(insn)) {
     case BPF_ALU: case BPF_ALU64:
       StepAlu(insn, rewritten);
-      return;
-    case BPF_LD:
-      if (second != nullptr) {
-        StepLoadImm64(insn, *second, ref);
-        return;
-      }
-      // BPF_ABS, BPF_IND: a helper call that ends the function with 0 when it fails.
-      MergeResult(Value::Of(Number::Const(0)));
-      EndCall(Value::Any());
       return;
     case BPF_LDX:
       StepLoad(insn, rewritten);
       return;
     case BPF_ST: case BPF_STX:
       StepStore(insn, rewritten);
+      return;
+    case BPF_LD:
+      if (IsLoadImm64(insn)) {
+        StepLoadImm64(insn, *(&insn + 1), ref);
+        return;
+      }
+      // BPF_ABS, BPF_IND: a helper call that ends the function with 0 when it fails.
+      MergeExit(state_, Value::Const(0));
+      EndCall(Value::Any());
       return;
     default:  // a helper or kfunc call: other jumps end their block
       if (insn.src == 0) {
@@ -50,29 +41,22 @@ void Engine::Step(const Insn& insn, const Insn* second, const Ref* ref) {
 }
 
 void Engine::StepAlu(const Insn& insn, bool rewritten) {
-  const bool wide = ClassOf(insn) == BPF_ALU64;
   Value& dst = state_.registers[insn.dst];
-  Value src = rewritten            ? Value::Any()
-              : UsesRegister(insn) ? state_.registers[insn.src]
-                                   : Value::Of(SignedConst(insn.imm));
+  const Value src = rewritten            ? Value::Any()
+                    : UsesRegister(insn) ? state_.registers[insn.src]
+                                         : Value::Const(static_cast<uint64_t>(int64_t{insn.imm}));
+  const bool wide = ClassOf(insn) == BPF_ALU64;
   switch (OpOf(insn)) {
     case BPF_MOV:
-      if (insn.offset == 8 || insn.offset == 16 || insn.offset == 32) {
-        const auto bits = static_cast<uint32_t>(insn.offset);
-        dst = Map(src, [&](const Number& n) { return SignExtend(n, bits, wide); });
-      } else if (insn.offset != 0) {
-        dst = Value::OfKind(Kind::kUnknown);  // a cast between address spaces
-      } else {
-        dst = wide ? src : Map(src, Low32);
-      }
+      StepMov(insn, src);
       return;
     case BPF_END: {
       const auto bits = static_cast<uint32_t>(insn.imm);
       // To little endian is what we have: only the width changes.
       const bool swap = wide || UsesRegister(insn);
-      dst = Map(dst, [&](const Number& n) {
-        return swap ? ByteSwap(n, bits) : LowBytes(n, bits / 8);
-      });
+      dst = Value::Of(swap ? tables_.numbers.ByteSwap(dst.AsNumber(), bits)
+                           : tables_.numbers.LowBytes(dst.AsNumber(), bits / 8),
+                      dst.origin);
       return;
     }
     case BPF_ADD: case BPF_SUB:
@@ -81,62 +65,47 @@ void Engine::StepAlu(const Insn& insn, bool rewritten) {
         return;
       }
       break;
-    case BPF_NEG:
-      src = Value::Of(Number::Const(0));  // it has none
-      break;
+    case BPF_NEG:  // it has no source
+      dst = Value::Of(tables_.numbers.Alu(insn.opcode, dst.AsNumber(), Scalar::Const(0)), dst.origin);
+      return;
     default:
       break;
   }
-  dst = Arithmetic(insn, dst, src);
+  const Scalar result = tables_.numbers.Alu(insn.opcode, dst.AsNumber(), src.AsNumber());
+  dst = Value::Of(result, tables_.provenance.Union(dst.origin, src.origin));
 }
 
-template <typename Operation>
-Value Engine::Map(const Value& value, Operation operation) {
-  if (value.set == 0) return Value::Of(operation(value.AsNumber()), value.origin);
-  ValueSet results;
-  for (const uint64_t member : tables_.sets.Of(value.set)) {
-    results.Add(operation(Number::Const(member)).value());
-  }
-  return tables_.OneOf(results, value.origin);
-}
-
-Value Engine::Arithmetic(const Insn& insn, const Value& left, const Value& right) {
+void Engine::StepMov(const Insn& insn, const Value& src) {
+  Value& dst = state_.registers[insn.dst];
   const bool wide = ClassOf(insn) == BPF_ALU64;
-  const Number number = Alu(OpOf(insn), wide, left.AsNumber(), right.AsNumber());
-  Value result = Value::Of(number);
-  if (number.IsAny()) return result;
-  result.origin = tables_.provenance.Union(left.origin, right.origin);
-  ValueSet lefts, rights, results;
-  if ((left.set == 0 && right.set == 0) || !tables_.Members(left, lefts) ||
-      !tables_.Members(right, rights)) {
-    return result;
+  if (insn.offset == 8 || insn.offset == 16 || insn.offset == 32) {
+    const auto bits = static_cast<uint32_t>(insn.offset);
+    dst = Value::Of(tables_.numbers.SignExtend(src.AsNumber(), bits, wide), src.origin);
+  } else if (insn.offset != 0) {
+    dst = Value::OfKind(Kind::kUnknown);  // a cast between address spaces
+  } else if (wide) {
+    dst = src;
+  } else {
+    dst = Value::Of(tables_.numbers.LowBytes(src.AsNumber(), 4), src.origin);
   }
-  for (const uint64_t x : lefts) {
-    for (const uint64_t y : rights) {
-      const Number one = Alu(OpOf(insn), wide, Number::Const(x), Number::Const(y));
-      // Too many, or one that is not followed (a division, a shift out of range).
-      if (!one.IsConst() || !results.Add(one.value())) return result;
-    }
-  }
-  return tables_.OneOf(results, result.origin);
 }
 
 // Pointer arithmetic. SOUND: what is neither added to nor subtracted from a pointer is no pointer
 // any more; the verifier lets no program use it as one.
 Value Engine::Add(const Value& left, const Value& right, bool subtract) {
-  const uint8_t op = subtract ? BPF_SUB : BPF_ADD;
-  if (HasOffset(left.kind) && right.IsNumber()) {
+  const uint8_t opcode = BPF_ALU64 | (subtract ? BPF_SUB : BPF_ADD);
+  if (left.HasOffset() && right.IsNumber()) {
     Value sum = left;
-    sum.number = Alu(op, true, left.number, right.number);
+    sum.Set(tables_.numbers.Alu(opcode, left.scalar(), right.scalar()));
     return sum;
   }
-  if (!subtract && HasOffset(right.kind) && left.IsNumber()) {
+  if (!subtract && right.HasOffset() && left.IsNumber()) {
     Value sum = right;
-    sum.number = Alu(op, true, right.number, left.number);
+    sum.Set(tables_.numbers.Alu(opcode, right.scalar(), left.scalar()));
     return sum;
   }
   for (const Value* side : {&left, &right}) {
-    if (side->MayPointToOwnStack()) return Value::OfKind(Kind::kUnknown);
+    if (side->MayPointToVisible()) return Value::OfKind(Kind::kUnknown);
   }
   if (left.MayPointToStack() || right.MayPointToStack()) return Value::OfKind(Kind::kForeign);
   return Value::Any();
@@ -148,7 +117,7 @@ void Engine::StepLoadImm64(const Insn& insn, const Insn& second, const Ref* ref)
     const uint64_t low = static_cast<uint32_t>(insn.imm);
     const uint64_t high = static_cast<uint32_t>(second.imm);
     // An address that is in the code already (never in an object file) is just unknown.
-    dst = insn.src == 0 ? Value::Of(Number::Const(high << 32 | low)) : Value::Any();
+    dst = insn.src == 0 ? Value::Const(high << 32 | low) : Value::Any();
     return;
   }
   switch (ref->kind) {
@@ -158,71 +127,92 @@ void Engine::StepLoadImm64(const Insn& insn, const Insn& second, const Ref* ref)
     case RefKind::kData:
       dst = Value::Pointer(Kind::kData, ref->index, ref->offset);
       return;
-    case RefKind::kFunctionAddress: {
-      // SOUND: a function whose address is known may be called, with anything, at any time.
-      Arguments anything;
-      anything.fill(Value::OfKind(Kind::kForeign));
+    case RefKind::kFunctionAddress:
       dst = Value::Pointer(Kind::kFunction, ref->index, 0);
-      AddCallee(ContextFor(ref->index, anything));
+      if (std::find(here_->taken.begin(), here_->taken.end(), ref->index) == here_->taken.end()) {
+        here_->taken.push_back(ref->index);
+      }
       return;
-    }
     default:  // extern, arena, rewritten at load
       dst = Value::Any();
   }
 }
 
-Value Engine::LoadData(uint32_t section, const Number& offset, uint32_t size) {
-  const object::DataSection& data = object_.data_sections[section];
-  const Value unread = Value::Of(Number::OfSize(size));
-  // SOUND: only read-only sections are facts: they are frozen before the program is loaded. At a
-  // variable offset the verifier knows nothing either.
-  if (!data.read_only || !offset.IsConst()) return unread;
-  const std::vector<uint8_t>& bytes = constants_.sections.at(section);
-  const uint64_t at = offset.value();
-  if (at > bytes.size() || bytes.size() - at < size) return unread;
-  uint64_t raw = 0;
-  std::memcpy(&raw, bytes.data() + at, size);
+const std::vector<Origin>& Engine::OriginsOf(uint32_t section) {
   std::vector<Origin>& origins = origins_[section];
-  if (origins.empty()) {
-    origins.resize(bytes.size());
-    for (uint32_t i = 0; i < object_.constants.size(); ++i) {
-      const object::Constant& constant = object_.constants[i];
-      if (constant.section != section) continue;
-      const Origin origin = tables_.provenance.Of(i);
-      const uint64_t end = std::min<uint64_t>(uint64_t{constant.offset} + constant.size, bytes.size());
-      for (uint64_t byte = constant.offset; byte < end; ++byte) origins[byte] = origin;
-    }
+  const size_t size = constants_.sections.at(section).size();
+  if (!origins.empty() || size == 0) return origins;
+  origins.resize(size);
+  for (uint32_t i = 0; i < object_.constants.size(); ++i) {
+    const object::Constant& constant = object_.constants[i];
+    if (constant.section != section) continue;
+    const Origin origin = tables_.provenance.Of(i);
+    const uint64_t end = std::min<uint64_t>(uint64_t{constant.offset} + constant.size, size);
+    for (uint64_t byte = constant.offset; byte < end; ++byte) origins[byte] = origin;
   }
-  return Value::Of(Number::Const(raw), origins[at]);
+  return origins;
+}
+
+Value Engine::LoadDataAt(uint32_t section, uint64_t offset, uint32_t size) {
+  const std::vector<uint8_t>& bytes = constants_.sections.at(section);
+  if (offset > bytes.size() || bytes.size() - offset < size) return Value::Of(Scalar::OfSize(size));
+  uint64_t raw = 0;
+  std::memcpy(&raw, bytes.data() + offset, size);
+  return Value::Const(raw, OriginsOf(section)[offset]);
+}
+
+Value Engine::LoadData(uint32_t section, Scalar offset, uint32_t size) {
+  const Value unread = Value::Of(Scalar::OfSize(size));
+  // SOUND: only read-only sections are facts: they are frozen before the program is loaded.
+  if (!object_.data_sections[section].read_only) return unread;
+  if (offset.is_const) return LoadDataAt(section, offset.payload, size);
+  // One of a few places, which the verifier takes one by one. Of other variable offsets it knows
+  // nothing either.
+  ValueSet places;
+  if (!tables_.numbers.HasSet(offset) || !tables_.numbers.Members(offset, places)) return unread;
+  Value loaded = LoadDataAt(section, *places.begin(), size);
+  for (const uint64_t place : places) {
+    loaded = tables_.Join(loaded, LoadDataAt(section, place, size), false);
+  }
+  return loaded;
+}
+
+Scalar Engine::Shift(const Value& base, int32_t offset) {
+  const auto by = static_cast<uint64_t>(int64_t{offset});
+  if (base.is_const) return Scalar::Const(base.payload + by);
+  return tables_.numbers.Alu(BPF_ALU64 | BPF_ADD, base.scalar(), Scalar::Const(by));
 }
 
 Value Engine::LoadFrom(const Value& base, int32_t offset, uint32_t size) {
   switch (base.kind) {
     case Kind::kStack:
-      return state_.stack.Load(Alu(BPF_ADD, true, base.number, SignedConst(offset)), size);
+      return state_.Frame(base.index).Load(Shift(base, offset), size, tables_);
     case Kind::kData:
-      return LoadData(base.index, Alu(BPF_ADD, true, base.number, SignedConst(offset)), size);
-    case Kind::kCaller: case Kind::kForeign:
-      // SOUND: frames above hold no pointer into this one: the verifier forbids storing it there.
-      return size == 8 ? Value::OfKind(Kind::kForeign) : Value::Of(Number::OfSize(size));
+      return LoadData(base.index, Shift(base, offset), size);
+    case Kind::kForeign:
+      // SOUND: frames that are not visible hold no pointer into one that is: the verifier forbids
+      // storing it there.
+      return size == 8 ? Value::OfKind(Kind::kForeign) : Value::Of(Scalar::OfSize(size));
     case Kind::kUnknown:
-      return size == 8 ? Value::OfKind(Kind::kUnknown) : Value::Of(Number::OfSize(size));
+      return size == 8 ? Value::OfKind(Kind::kUnknown) : Value::Of(Scalar::OfSize(size));
     default:
-      return Value::Of(Number::OfSize(size));
+      return Value::Of(Scalar::OfSize(size));
   }
 }
 
 void Engine::StoreTo(const Value& base, int32_t offset, uint32_t size, const Value& value) {
-  const Number at = Alu(BPF_ADD, true, base.number, SignedConst(offset));
   switch (base.kind) {
     case Kind::kStack:
-      state_.stack.Store(at, size, value);
-      return;
-    case Kind::kCaller:
-      MergeWrites(SlotsBetween(at.b64.smin, at.b64.smax, size), false);
+      if (base.index >= state_.callers()) {
+        state_.stack.Store(Shift(base, offset), size, value, tables_);
+      } else {
+        const Scalar at = Shift(base, offset);
+        state_.ChangeFrame(base.index,
+                           [&](Stack& frame) { frame.Store(at, size, value, tables_); });
+      }
       return;
     case Kind::kForeign:
-      MergeWrites(~SlotSet{0}, true);
+      ForeignWrite();
       return;
     case Kind::kUnknown:
       WriteAnywhere();
@@ -234,7 +224,7 @@ void Engine::StoreTo(const Value& base, int32_t offset, uint32_t size, const Val
 
 void Engine::StepLoad(const Insn& insn, bool rewritten) {
   const uint32_t size = SizeOf(insn);
-  const Value base = state_.registers[insn.src];
+  const Value& base = state_.registers[insn.src];
   Value& dst = state_.registers[insn.dst];
   if (rewritten) {  // offset and width are libbpf's to choose
     dst = base.MayPointToStack() ? Value::OfKind(Kind::kUnknown) : Value::Any();
@@ -242,7 +232,7 @@ void Engine::StepLoad(const Insn& insn, bool rewritten) {
   }
   dst = LoadFrom(base, insn.offset, size);
   if (ModeOf(insn) == kModeMemSx) {
-    dst = Value::Of(SignExtend(dst.AsNumber(), size * 8, true), dst.origin);
+    dst = Value::Of(tables_.numbers.SignExtend(dst.AsNumber(), size * 8, true), dst.origin);
   }
 }
 
@@ -251,13 +241,15 @@ void Engine::StepStore(const Insn& insn, bool rewritten) {
     StepAtomic(insn);
     return;
   }
-  const Value base = state_.registers[insn.dst];
+  const Value& base = state_.registers[insn.dst];
   if (rewritten) {
     if (base.MayPointToStack()) WriteAnywhere();
     return;
   }
-  const Value value = ClassOf(insn) == BPF_STX ? state_.registers[insn.src]
-                                               : Value::Of(SignedConst(insn.imm));
+  if (!base.MayPointToStack()) return;
+  const Value value = ClassOf(insn) == BPF_STX
+                          ? state_.registers[insn.src]
+                          : Value::Const(static_cast<uint64_t>(int64_t{insn.imm}));
   StoreTo(base, insn.offset, SizeOf(insn), value);
 }
 
@@ -279,7 +271,7 @@ void Engine::StepAtomic(const Insn& insn) {
   const Value& src = state_.registers[insn.src];
   const bool pointer = exchange && (src.MayPointToStack() || before.MayPointToStack());
   StoreTo(base, insn.offset, size,
-          pointer ? Value::OfKind(Kind::kUnknown) : Value::Of(Number::OfSize(size)));
+          pointer ? Value::OfKind(Kind::kUnknown) : Value::Of(Scalar::OfSize(size)));
   // SOUND: a compare-and-exchange writes r0, every other fetching atomic its source register.
   if (insn.imm == BPF_CMPXCHG) {
     state_.registers[BPF_REG_0] = before;

@@ -1,82 +1,90 @@
 // SPDX-License-Identifier: Apache-2.0
-// Value: what a register or stack slot may hold.
+// Value: what a register or stack slot may hold, in 16 bytes. Numbers that are not one constant
+// live in the analysis' NumberTable, each once, so that equal values have equal bytes.
 #pragma once
 
 #include <cstdint>
 
-#include "agent/reachability/number.h"
 #include "agent/reachability/provenance.h"
-#include "agent/reachability/value_sets.h"
 
 namespace bonsai::reachability {
+
+// A number of NumberTable. The first few are always the same.
+using NumberId = uint32_t;
+inline constexpr NumberId kAnyNumber = 0, kAnyByte = 1, kAnyHalf = 2, kAnyWord = 3;
+
+// One constant, or one of the numbers that NumberTable keeps.
+struct Scalar {
+  uint64_t payload = kAnyNumber;  // the constant, or a NumberId
+  bool is_const = false;
+
+  static Scalar Const(uint64_t value) { return {value, true}; }
+  static Scalar Pooled(NumberId id) { return {id, false}; }
+  // All numbers of `size` bytes (1, 2, 4 or 8), zero-extended.
+  static Scalar OfSize(uint32_t size) {
+    return Pooled(size == 1 ? kAnyByte : size == 2 ? kAnyHalf : size == 4 ? kAnyWord : kAnyNumber);
+  }
+  bool IsAny() const { return !is_const && payload == kAnyNumber; }
+  bool Is(uint64_t value) const { return is_const && payload == value; }
+  bool operator==(const Scalar&) const = default;
+};
 
 enum class Kind : uint8_t {
   // A number, or a pointer that is not into any stack frame: packet, context, map value, ...
   // SOUND: these need no kind of their own. What they point to is no stack slot, and their numeric
-  // value is one of `number`, which is then any.
+  // value is one of the scalar's, which is then any (or any but 0 behind a check).
   kNumber,
-  kStack,     // r10 of this frame + number
-  kCaller,    // r10 of the calling function's frame + number
-  kForeign,   // any number, or a pointer into some caller's frame
+  kStack,     // r10 of frame `index` (0: the outermost that is visible) + scalar
+  kForeign,   // any number, or a pointer into a frame that is not visible here
   kUnknown,   // anything at all
-  kData,      // address of data section `index` + number
+  kData,      // address of data section `index` + scalar
   kMap,       // address of map `index`
   kFunction,  // address of function `index`
 };
 
 struct Value {
-  Kind kind = Kind::kNumber;
-  uint8_t bytes = 8;    // of a stack slot: how many, from its lowest address; registers: 8
-  Origin origin = 0;
+  uint64_t payload = kAnyNumber;  // of the scalar
   uint32_t index = 0;
-  SetId set = 0;        // kNumber: not 0 when it is one of that set (and of `number`)
-  Number number;        // kStack, kCaller, kData: the offset; any for the kinds without a number
+  Origin origin = 0;              // constants it rests on
+  Kind kind = Kind::kNumber;
+  bool is_const : 1 = false;      // of the scalar
+  uint8_t bytes : 4 = 0;          // of a stack slot: how many of 1, 2, 4; 0: all eight
 
   static Value Any() { return {}; }
-  static Value Of(const Number& number, Origin origin = 0) {
-    return {.origin = origin, .number = number};
+  static Value Of(Scalar scalar, Origin origin = 0) {
+    return {.payload = scalar.payload, .origin = scalar.IsAny() ? Origin{0} : origin,
+            .is_const = scalar.is_const};
+  }
+  static Value Const(uint64_t value, Origin origin = 0) {
+    return {.payload = value, .origin = origin, .is_const = true};
   }
   static Value Pointer(Kind kind, uint32_t index, int64_t offset) {
-    return {.kind = kind, .index = index, .number = Number::Const(static_cast<uint64_t>(offset))};
+    return {.payload = static_cast<uint64_t>(offset), .index = index, .kind = kind,
+            .is_const = true};
   }
   static Value OfKind(Kind kind) { return {.kind = kind}; }
 
+  Scalar scalar() const { return {payload, is_const}; }
+  void Set(Scalar scalar) {
+    payload = scalar.payload;
+    is_const = scalar.is_const;
+  }
   bool IsNumber() const { return kind == Kind::kNumber; }
-  bool MayPointToStack() const {
-    return kind == Kind::kStack || kind == Kind::kCaller || kind == Kind::kForeign ||
-           kind == Kind::kUnknown;
-  }
-  bool MayPointToOwnStack() const { return kind == Kind::kStack || kind == Kind::kUnknown; }
-  // Says nothing beyond "not a pointer to a stack".
-  bool IsAny() const { return kind == Kind::kNumber && origin == 0 && number.IsAny(); }
+  bool IsConst() const { return IsNumber() && is_const; }
+  bool IsAny() const { return IsNumber() && scalar().IsAny(); }
+  bool HasOffset() const { return kind == Kind::kStack || kind == Kind::kData; }
   // The numbers it may compare as.
-  const Number& AsNumber() const;
+  Scalar AsNumber() const { return IsNumber() ? scalar() : Scalar(); }
+  bool MayPointToStack() const {
+    return kind == Kind::kStack || kind == Kind::kForeign || kind == Kind::kUnknown;
+  }
+  // To one of the frames that are visible here.
+  bool MayPointToVisible() const { return kind == Kind::kStack || kind == Kind::kUnknown; }
   bool SameAs(const Value& other) const {  // whatever its origin
-    if (kind != other.kind || bytes != other.bytes || index != other.index || set != other.set) {
-      return false;
-    }
-    if (number.IsConst() && other.number.IsConst()) return number.value() == other.number.value();
-    return number == other.number;
+    return payload == other.payload && index == other.index && kind == other.kind &&
+           is_const == other.is_const && bytes == other.bytes;
   }
 };
-
-// What values refer to by number; one for each analysis.
-struct Tables {
-  Provenance provenance;
-  ValueSets sets;
-
-  // The few numbers that `value` may be; false: not few, or a pointer.
-  bool Members(const Value& value, ValueSet& members) const;
-  // One of `members`; there must be at least one.
-  Value OneOf(const ValueSet& members, Origin origin);
-};
-
-// What holds both. `widen`: bounds of `next` that moved give up.
-Value JoinValues(const Value& before, const Value& next, bool widen, Tables& tables);
-
-// A pointer to this function's own frame, seen by a function it calls: frames shift by one.
-Value SeenByCallee(const Value& value);
-// What a callee returned, seen by its caller.
-Value SeenByCaller(const Value& value);
+static_assert(sizeof(Value) == 16);
 
 }  // namespace bonsai::reachability

@@ -8,19 +8,26 @@ namespace {
 constexpr size_t kMaxSets = 1 << 16;
 }
 
-bool ValueSet::Contains(uint64_t number) const { return std::find(begin(), end(), number) != end(); }
+bool ValueSet::Contains(uint64_t number) const {
+  return std::binary_search(begin(), end(), number);
+}
 
 bool ValueSet::Add(uint64_t member) {
-  if (Contains(member)) return true;
-  if (count == kMaxMembers) return false;
-  const auto last = members.begin() + count++;
-  *last = member;
-  std::sort(members.begin(), last + 1);
+  const auto at = std::lower_bound(members_.begin(), members_.begin() + count_, member);
+  if (at != members_.begin() + count_ && *at == member) return true;
+  if (count_ == kMaxMembers) return false;
+  std::move_backward(at, members_.begin() + count_, members_.begin() + count_ + 1);
+  *at = member;
+  ++count_;
   return true;
 }
 
+std::strong_ordering ValueSet::operator<=>(const ValueSet& other) const {
+  return std::lexicographical_compare_three_way(begin(), end(), other.begin(), other.end());
+}
+
 SetId ValueSets::Intern(const ValueSet& set) {
-  if (set.count < 2) return 0;
+  if (set.size() < 2) return 0;
   const auto found = index_.find(set);
   if (found != index_.end()) return found->second;
   if (sets_.size() >= kMaxSets) return 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sets of two to four numbers, interned. They keep apart what known bits and ranges blur: the
-// verifier walks each path by itself, so it knows that a value is 1 or 18, and never 3.
+// Sets of a few numbers, interned. They keep apart what known bits and ranges blur: the verifier
+// walks each path by itself, so it knows that a value is 1 or 18, and never 3.
 #pragma once
 
 #include <array>
@@ -8,24 +8,31 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <vector>
 
 namespace bonsai::reachability {
 
 using SetId = uint32_t;  // 0: no set
 
-struct ValueSet {
-  static constexpr size_t kMaxMembers = 4;
-
-  uint8_t count = 0;
-  std::array<uint64_t, kMaxMembers> members{};  // ascending; zeros behind the last
+class ValueSet {
+ public:
+  static constexpr size_t kMaxMembers = 16;
 
   // False when it is full.
   bool Add(uint64_t member);
   bool Contains(uint64_t number) const;
-  const uint64_t* begin() const { return members.data(); }
-  const uint64_t* end() const { return members.data() + count; }
-  auto operator<=>(const ValueSet&) const = default;
+  size_t size() const { return count_; }
+  bool empty() const { return count_ == 0; }
+  // Ascending.
+  const uint64_t* begin() const { return members_.data(); }
+  const uint64_t* end() const { return members_.data() + count_; }
+  std::strong_ordering operator<=>(const ValueSet& other) const;
+  bool operator==(const ValueSet& other) const { return (*this <=> other) == 0; }
+
+ private:
+  uint32_t count_ = 0;
+  std::array<uint64_t, kMaxMembers> members_;  // the first count_
 };
 
 class ValueSets {

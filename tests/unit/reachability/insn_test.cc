@@ -266,10 +266,18 @@ TEST(Functions, WritesThroughACallersPointerAreSeen) {
   EXPECT_TRUE(knows(-8, -16, store));
   const Code read_only{Make(BPF_LDX | BPF_MEM | BPF_DW, kR0, kR1, 0, 0), Exit()};
   EXPECT_TRUE(knows(-8, -8, read_only));
-  // Through a pointer found in the caller's memory: anywhere.
-  const Code indirect{Make(BPF_LDX | BPF_MEM | BPF_DW, kR2, kR1, 0, 0),
+  // Through a pointer that the caller's memory holds.
+  const auto indirect = [&](int read) {
+    Code main{MovImm(kR2, 7), Store(BPF_DW, -8, kR2), Store(BPF_DW, -16, kR2), Mov(kR1, kFp),
+              Make(add, kR1, 0, 0, -16), Store(BPF_DW, -24, kR1), Make(add, kR1, 0, 0, -8), Call(),
+              Fetch(BPF_DW, kR1, read), JumpIf(BPF_JEQ, kR1, 7, 1), MovImm(kR0, 1),
+              MovImm(kR0, 0), Exit()};
+    const Code callee{Make(BPF_LDX | BPF_MEM | BPF_DW, kR2, kR1, 0, 0),
                       Make(BPF_ST | BPF_MEM | BPF_DW, kR2, 0, 0, 1), MovImm(kR0, 0), Exit()};
-  EXPECT_FALSE(knows(-8, -16, indirect));
+    return !LivenessOf(WithFunction(main, {7}, callee, false)).functions[0].live_slots[10];
+  };
+  EXPECT_FALSE(indirect(-16));
+  EXPECT_TRUE(indirect(-8));
 }
 
 TEST(Functions, CallOfNothingIsAnError) {

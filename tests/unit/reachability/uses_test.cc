@@ -55,6 +55,7 @@ class Uses : public ::testing::TestWithParam<std::string> {
   Liveness Run(const std::vector<std::string>& entries = {}) {
     auto liveness = Analyze(object_, constants_, entries);
     EXPECT_TRUE(liveness.ok()) << liveness.status();
+    Explain(object_, constants_, *liveness);
     return *liveness;
   }
   std::vector<std::string> Maps(const Liveness& liveness, bool live) {

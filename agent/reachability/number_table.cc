@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/reachability/number_table.h"
+
+#include <linux/bpf.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "agent/reachability/alu.h"
+
+namespace bonsai::reachability {
+namespace {
+
+constexpr size_t kLines = 4096, kComparisonLines = 1024;  // powers of two
+// Distinct numbers an analysis keeps; what comes after says nothing.
+constexpr size_t kMaxNumbers = 1 << 17;
+// Pairs of members of two sets that are looked at one by one.
+constexpr size_t kMaxPairs = 64;
+
+uint64_t Mix(uint64_t hash, uint64_t word) {
+  hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+  return hash ^ hash >> 29;
+}
+
+uint64_t HashNumber(const Number& number, SetId set) {
+  uint64_t hash = Mix(set, number.bits.value);
+  hash = Mix(hash, number.bits.unknown);
+  hash = Mix(hash, number.b64.umin);
+  hash = Mix(hash, number.b64.umax);
+  hash = Mix(hash, static_cast<uint64_t>(number.b64.smin) ^ number.b32.umin);
+  hash = Mix(hash, static_cast<uint64_t>(number.b64.smax) ^ number.b32.umax);
+  return Mix(hash, static_cast<uint64_t>(int64_t{number.b32.smin}) << 32 ^
+                       static_cast<uint32_t>(number.b32.smax));
+}
+
+bool IsWide(uint8_t opcode) {
+  return (opcode & 0x07) == BPF_ALU64 || (opcode & 0x07) == BPF_JMP;
+}
+
+}  // namespace
+
+NumberTable::NumberTable() : lines_(kLines), comparisons_(kComparisonLines) {
+  for (const uint32_t size : {8u, 1u, 2u, 4u}) Intern(Number::OfSize(size), 0);
+}
+
+bool NumberTable::Members(Scalar scalar, ValueSet& members) const {
+  if (scalar.is_const) {
+    members = {};
+    return members.Add(scalar.payload);
+  }
+  const SetId set = entries_[scalar.payload].set;
+  if (set != 0) members = sets_.Of(set);
+  return set != 0;
+}
+
+Scalar NumberTable::Intern(const Number& number, SetId set) {
+  const uint64_t hash = HashNumber(number, set);
+  const auto [first, last] = index_.equal_range(hash);
+  for (auto at = first; at != last; ++at) {
+    const Entry& entry = entries_[at->second];
+    if (entry.set == set && entry.number == number) return Scalar::Pooled(at->second);
+  }
+  if (entries_.size() >= kMaxNumbers) return Scalar();
+  const auto id = static_cast<NumberId>(entries_.size());
+  entries_.push_back({number, set});
+  index_.emplace(hash, id);
+  return Scalar::Pooled(id);
+}
+
+Scalar NumberTable::Make(const Number& number) {
+  if (number.IsConst()) return Scalar::Const(number.value());
+  return number.IsAny() ? Scalar() : Intern(number, 0);
+}
+
+Scalar NumberTable::OneOf(const ValueSet& members) {
+  Number number = Number::Const(*members.begin());
+  for (const uint64_t member : members) {
+    number = reachability::Join(number, Number::Const(member));
+  }
+  number.Settle();
+  const SetId set = sets_.Intern(members);
+  return set == 0 ? Make(number) : Intern(number, set);
+}
+
+NumberTable::Key NumberTable::KeyOf(Operation operation, uint32_t detail, Scalar a, Scalar b) {
+  return {a.payload, b.payload,
+          static_cast<uint32_t>(operation) << 16 | detail << 2 | (a.is_const ? 2u : 0u) |
+              (b.is_const ? 1u : 0u)};
+}
+
+size_t NumberTable::HashOf(const Key& key) {
+  return static_cast<size_t>(Mix(Mix(key.a, key.b), key.what) >> 20);
+}
+
+template <typename Compute>
+Scalar NumberTable::Remember(const Key& key, Compute compute) {
+  const size_t at = HashOf(key) & (kLines - 1);
+  if (lines_[at].key == key) return lines_[at].result;
+  const Scalar result = compute();
+  lines_[at] = {key, result};
+  return result;
+}
+
+template <typename Compute>
+Scalar NumberTable::Map(Scalar a, Compute operation) {
+  ValueSet members, results;
+  if (!Members(a, members)) return Make(operation(NumberOf(a)));
+  for (const uint64_t member : members) {
+    const Number one = operation(Number::Const(member));
+    if (!one.IsConst()) return Make(operation(NumberOf(a)));
+    results.Add(one.value());
+  }
+  return OneOf(results);
+}
+
+Scalar NumberTable::AluOfConstants(uint8_t opcode, uint64_t a, uint64_t b) {
+  const uint8_t op = opcode & 0xf0;
+  if (IsWide(opcode)) {
+    switch (op) {
+      case BPF_ADD: return Scalar::Const(a + b);
+      case BPF_SUB: return Scalar::Const(a - b);
+      case BPF_AND: return Scalar::Const(a & b);
+      case BPF_OR: return Scalar::Const(a | b);
+      default: break;
+    }
+  }
+  return Make(reachability::Alu(op, IsWide(opcode), Number::Const(a), Number::Const(b)));
+}
+
+Scalar NumberTable::AluOfNumbers(uint8_t opcode, Scalar a, Scalar b) {
+  // Nothing is nothing: a large part of all values.
+  if (a.IsAny() || b.IsAny()) {
+    switch (opcode) {
+      case BPF_ALU64 | BPF_ADD | BPF_K: case BPF_ALU64 | BPF_ADD | BPF_X:
+      case BPF_ALU64 | BPF_SUB | BPF_K: case BPF_ALU64 | BPF_SUB | BPF_X:
+      case BPF_ALU64 | BPF_XOR | BPF_K: case BPF_ALU64 | BPF_XOR | BPF_X:
+        return Scalar();
+      default: break;
+    }
+  }
+  // Whether an operand stands in a register or in the instruction is all one.
+  const auto detail = static_cast<uint8_t>(opcode & ~BPF_X);
+  return Remember(KeyOf(Operation::kAlu, detail, a, b), [&] { return ComputeAlu(detail, a, b); });
+}
+
+Scalar NumberTable::ComputeAlu(uint8_t opcode, Scalar a, Scalar b) {
+  const uint8_t op = opcode & 0xf0;
+  const bool wide = IsWide(opcode);
+  const Number whole = reachability::Alu(op, wide, NumberOf(a), NumberOf(b));
+  ValueSet lefts, rights, results;
+  if (!Members(a, lefts) || !Members(b, rights) || lefts.size() * rights.size() > kMaxPairs) {
+    return Make(whole);
+  }
+  for (const uint64_t x : lefts) {
+    for (const uint64_t y : rights) {
+      const Number one = reachability::Alu(op, wide, Number::Const(x), Number::Const(y));
+      // Too many, or one that is not followed (a division, a shift out of range).
+      if (!one.IsConst() || !results.Add(one.value())) return Make(whole);
+    }
+  }
+  return OneOf(results);
+}
+
+Scalar NumberTable::LowBytes(Scalar a, uint32_t size) {
+  if (size >= 8) return a;
+  if (a.is_const) return Scalar::Const(a.payload & ((uint64_t{1} << (size * 8)) - 1));
+  if (a.IsAny()) return Scalar::OfSize(size);
+  return Remember(KeyOf(Operation::kLowBytes, size, a, Scalar()), [&] {
+    return Map(a, [&](const Number& n) { return reachability::LowBytes(n, size); });
+  });
+}
+
+Scalar NumberTable::SignExtend(Scalar a, uint32_t bits, bool wide) {
+  return Remember(KeyOf(Operation::kSignExtend, bits * 2 + wide, a, Scalar()), [&] {
+    return Map(a, [&](const Number& n) { return reachability::SignExtend(n, bits, wide); });
+  });
+}
+
+Scalar NumberTable::ByteSwap(Scalar a, uint32_t bits) {
+  return Remember(KeyOf(Operation::kByteSwap, bits, a, Scalar()), [&] {
+    return Map(a, [&](const Number& n) { return reachability::ByteSwap(n, bits); });
+  });
+}
+
+const Comparison& NumberTable::Compare(uint8_t opcode, Scalar a, Scalar b) {
+  const auto detail = static_cast<uint8_t>(opcode & ~BPF_X);
+  const Key key = KeyOf(Operation::kCompare, detail, a, b);
+  ComparisonLine& line = comparisons_[HashOf(key) & (kComparisonLines - 1)];
+  if (line.key != key) line = {key, ComputeComparison(detail, a, b)};
+  return line.result;
+}
+
+// Decided when it is so for every pair of members.
+Outcome NumberTable::Decide(uint8_t opcode, Scalar a, Scalar b) const {
+  const uint8_t op = opcode & 0xf0;
+  const bool wide = IsWide(opcode);
+  ValueSet lefts, rights;
+  const bool few_left = Members(a, lefts), few_right = Members(b, rights);
+  if (!HasSet(a) && !HasSet(b)) return reachability::Decide(op, wide, NumberOf(a), NumberOf(b));
+  const Number left = NumberOf(a), right = NumberOf(b);
+  bool never = true, always = true;
+  for (size_t i = 0; i < (few_left ? lefts.size() : 1u); ++i) {
+    for (size_t j = 0; j < (few_right ? rights.size() : 1u); ++j) {
+      const Outcome outcome =
+          reachability::Decide(op, wide, few_left ? Number::Const(lefts.begin()[i]) : left,
+                               few_right ? Number::Const(rights.begin()[j]) : right);
+      never = never && outcome == Outcome::kNever;
+      always = always && outcome == Outcome::kAlways;
+    }
+  }
+  return never ? Outcome::kNever : always ? Outcome::kAlways : Outcome::kEither;
+}
+
+// Leaves of the few numbers that `scalar` may be those that can go this way. False: none can.
+bool NumberTable::RefineMembers(uint8_t opcode, bool taken, Scalar other, bool is_left,
+                                Scalar& scalar) {
+  ValueSet members, kept;
+  if (!HasSet(scalar) || !Members(scalar, members)) return true;
+  const Outcome contrary = taken ? Outcome::kNever : Outcome::kAlways;
+  for (const uint64_t member : members) {
+    const Scalar one = Scalar::Const(member);
+    if (Decide(opcode, is_left ? one : other, is_left ? other : one) != contrary) kept.Add(member);
+  }
+  if (kept.empty()) return false;
+  scalar = OneOf(kept);
+  return true;
+}
+
+Comparison NumberTable::ComputeComparison(uint8_t opcode, Scalar a, Scalar b) {
+  Comparison result{.outcome = Decide(opcode, a, b), .left = {a, a}, .right = {b, b}};
+  if (result.outcome != Outcome::kEither) {
+    result.possible = {result.outcome == Outcome::kNever, result.outcome == Outcome::kAlways};
+    return result;
+  }
+  for (const bool taken : {false, true}) {
+    Scalar& left = result.left[taken];
+    Scalar& right = result.right[taken];
+    Number x = NumberOf(a), y = NumberOf(b);
+    // SOUND: these say no only where no two members of the operands go this way.
+    result.possible[taken] = RefineMembers(opcode, taken, b, true, left) &&
+                             RefineMembers(opcode, taken, a, false, right) &&
+                             Refine(opcode & 0xf0, IsWide(opcode), taken, x, y);
+    if (!result.possible[taken]) continue;
+    if (!HasSet(a) && !a.is_const) left = Make(x);
+    if (!HasSet(b) && !b.is_const) right = Make(y);
+  }
+  return result;
+}
+
+Scalar NumberTable::Join(Scalar a, Scalar b) {
+  if (a == b) return a;
+  if (a.IsAny() || b.IsAny()) return Scalar();
+  return Remember(KeyOf(Operation::kJoin, 0, a, b), [&] { return ComputeJoin(a, b); });
+}
+
+Scalar NumberTable::ComputeJoin(Scalar a, Scalar b) {
+  ValueSet all, more;
+  if (Members(a, all) && Members(b, more) &&
+      std::all_of(more.begin(), more.end(), [&](uint64_t x) { return all.Add(x); })) {
+    return OneOf(all);
+  }
+  return Make(reachability::Join(NumberOf(a), NumberOf(b)));
+}
+
+Scalar NumberTable::Widen(Scalar before, Scalar next) {
+  if (before == next) return before;
+  return Make(reachability::Widen(NumberOf(before), NumberOf(next)));
+}
+
+bool NumberTable::Covers(Scalar big, Scalar small) const {
+  if (big == small || big.IsAny()) return true;
+  if (big.is_const) return false;
+  const Entry& entry = entries_[big.payload];
+  const auto holds = [&](uint64_t x) {
+    return entry.set != 0 ? sets_.Of(entry.set).Contains(x) : entry.number.Contains(x);
+  };
+  if (small.is_const) return holds(small.payload);
+  const Entry& other = entries_[small.payload];
+  if (other.set != 0) {
+    const ValueSet& members = sets_.Of(other.set);
+    return std::all_of(members.begin(), members.end(), holds);
+  }
+  return entry.set == 0 && reachability::Join(entry.number, other.number) == entry.number;
+}
+
+}  // namespace bonsai::reachability
