@@ -22,11 +22,13 @@ inline constexpr std::string_view kLegacyMapsSection = "maps";
 inline constexpr std::string_view kArenaSection = ".addr_space.1";
 
 struct Builder {
+  static constexpr uint64_t kNoValues = UINT64_MAX;
+
   // Where a map definition stands.
   struct MapPlace {
     uint32_t section = 0, map = 0;   // ELF section; index into spec.maps
     uint64_t offset = 0, size = 0;
-    uint64_t values_offset = 0;      // of the `values` member, for .values initialisers
+    uint64_t values_offset = 0;      // of the `values` member, for initialisers; kNoValues: none
   };
   // Functions of one ELF section: a range of spec.functions, ascending by slot.
   struct FunctionRange {

@@ -28,11 +28,11 @@ class Definitions {
  public:
   explicit Definitions(const Btf& btf) : btf_(btf) {}
 
-  // Fills `map`; returns the byte offset of `values`.
+  // Fills `map`; returns the byte offset of `values`, or kNoValues.
   uint64_t Read(uint32_t struct_id, bool with_inner, Map& map) {
     const Btf::Type definition = btf_.type(struct_id);
-    uint64_t values_offset = 0;
-    if (definition.kind != BTF_KIND_STRUCT || definition.vlen > kMaxMembers) return 0;
+    uint64_t values_offset = Builder::kNoValues;
+    if (definition.kind != BTF_KIND_STRUCT || definition.vlen > kMaxMembers) return values_offset;
     for (uint32_t i = 0; i < definition.vlen; ++i) {
       const Btf::Member member = btf_.MemberAt(definition, i);
       const Attribute attribute = AttributeOf(member.name);
@@ -272,9 +272,9 @@ absl::Status Builder::AddInitialiser(uint32_t section, const ElfReloc& reloc) {
   };
   const MapPlace* place = MapAt(section, reloc.offset);
   if (place == nullptr) return error("initialiser outside of any map");
-  const uint64_t first = place->offset + place->values_offset;
-  if (reloc.offset < first) return error("initialiser of something else than .values");
-  const auto slot = static_cast<uint32_t>((reloc.offset - first) / 8);
+  const uint64_t inside = reloc.offset - place->offset;
+  if (inside < place->values_offset) return error("initialiser of something else than .values");
+  const auto slot = static_cast<uint32_t>((inside - place->values_offset) / 8);
   const ElfSymbol symbol = elf.symbol(reloc.symbol);
   Map& map = spec.maps[place->map];
   if (!symbol.defined()) return error("initialiser names what is not in this object");

@@ -19,7 +19,7 @@ bool IsLocalCall(const Insn& insn) {
   return insn.opcode == kCall && insn.src == BPF_PSEUDO_CALL;
 }
 
-// Slots of calls to functions of this object, other than those a relocation describes.
+// Slots of calls to functions of this object, those that have a relocation too.
 void FindLocalCalls(const Insns& insns, std::vector<uint32_t>& calls) {
   calls.clear();
   const Insn* const first = insns.data();
