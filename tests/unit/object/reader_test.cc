@@ -3,13 +3,11 @@
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
 
-#include <fstream>
-#include <iterator>
 #include <set>
-#include <sstream>
 
 #include "agent/base/status.h"
 #include "agent/object/object_spec.h"
+#include "tests/unit/object/objects.h"
 
 namespace bonsai::object {
 namespace {
@@ -19,22 +17,10 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-std::vector<std::string> Variants() {
-  std::vector<std::string> variants;
-  std::stringstream list(TEST_BPF_VARIANTS);
-  for (std::string item; std::getline(list, item, ',');) variants.push_back(item);
-  return variants;
-}
-
-std::vector<uint8_t> FileBytes(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 class Reader : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    const auto read = Read(std::string(TEST_BPF_DIR) + "/kinds." + GetParam() + ".o");
+    const auto read = Read(ObjectPath("kinds", GetParam()));
     ASSERT_TRUE(read.ok()) << read.status();
     spec_ = *read;
   }
@@ -187,11 +173,7 @@ TEST_P(Reader, WorksWithoutBtf) {
   EXPECT_EQ(stripped->FindConstant("enable_x")->origin, ConstantOrigin::kOther);
 }
 
-INSTANTIATE_TEST_SUITE_P(Objects, Reader, ::testing::ValuesIn(Variants()), [](const auto& info) {
-  std::string name = info.param;
-  std::erase(name, '-');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Objects, Reader, ::testing::ValuesIn(Variants()), VariantName);
 
 }  // namespace
 }  // namespace bonsai::object
