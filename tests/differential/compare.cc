@@ -158,7 +158,7 @@ absl::Status Compare(const ObjectSpec& object, const constants::ConstantSet& con
     if (kernel == kept.end()) continue;
     if (!kernel->second.loaded) {
       ++comparison.counts.refused;
-      comparison.refusals.push_back(name + ": " + EndOf(kernel->second.log));
+      comparison.refusals.push_back(name + ": " + ReasonOf(kernel->second.log));
       continue;
     }
     ASSIGN_OR_RETURN(const auto liveness, reachability::Analyze(object, constants, {name}));

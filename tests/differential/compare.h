@@ -38,7 +38,7 @@ struct Comparison {
   Counts counts;
   std::vector<Difference> differences;  // of slots: the unsound ones only
   std::vector<Difference> missed_slots;
-  std::vector<std::string> refusals;    // "program: end of the log"
+  std::vector<std::string> refusals;    // "program: what the verifier minded"
 };
 
 // Adds to `comparison`. Fails when the engine does.

@@ -166,9 +166,11 @@ absl::Status AddCode(const object::ObjectSpec& object, const btf* types,
 
 }  // namespace
 
-std::string EndOf(const std::string& log) {
-  constexpr size_t kEnough = 1500;
-  return log.size() > kEnough ? log.substr(log.size() - kEnough) : log;
+std::string ReasonOf(const std::string& log) {
+  size_t end = log.rfind("\nprocessed ");
+  if (end == std::string::npos) end = log.find_last_not_of('\n') + 1;
+  const size_t start = end == 0 ? std::string::npos : log.rfind('\n', end - 1);
+  return start == std::string::npos ? log.substr(0, end) : log.substr(start + 1, end - start - 1);
 }
 
 absl::StatusOr<std::map<std::string, KeptProgram>> LoadAndRead(

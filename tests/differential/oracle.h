@@ -40,7 +40,7 @@ absl::StatusOr<std::map<std::string, KeptProgram>> LoadAndRead(
     const object::ObjectSpec& object, const constants::ConstantSet& constants,
     const LoadOptions& options = {});
 
-// The last lines of a verifier's log.
-std::string EndOf(const std::string& log);
+// The line of a verifier's log that says what it minded.
+std::string ReasonOf(const std::string& log);
 
 }  // namespace bonsai::differential

@@ -20,7 +20,7 @@ TEST_P(Oracle, KeepsExactlyWhatTheVerifierWalked) {
   ASSERT_TRUE(programs.ok()) << programs.status();
   int kept = 0, dropped = 0, unclear = 0;
   for (const auto& [name, program] : *programs) {
-    ASSERT_TRUE(program.loaded) << name << EndOf(program.log);
+    ASSERT_TRUE(program.loaded) << name << ReasonOf(program.log);
     for (const auto& [function, fates] : program.code) {
       const std::vector<object::Insn>& insns = object->functions[function].insns;
       const std::vector<bool>& visited = program.visited.at(function);
