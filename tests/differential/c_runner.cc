@@ -16,7 +16,7 @@
 namespace bonsai::differential {
 namespace {
 
-constexpr int kShrinkBudget = 500;
+constexpr int kShrinkBudget = 300;
 
 // The first word: map, function, tail; a slot's first word is its function, so "slot".
 std::string KindOf(const std::string& what) {

@@ -4,6 +4,7 @@
 //   BONSAI_DIFFERENTIAL_ROUNDS   how many sources (default: what a run of all tests has time for)
 //   BONSAI_DIFFERENTIAL_SEED     where to start (default: fixed)
 //   BONSAI_DIFFERENTIAL_FINDINGS a directory: what differs goes there, shrunk, one file each
+//   BONSAI_DIFFERENTIAL_SHRINK   how many are shrunk (default 5); shrinking takes half a minute each
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 struct Tally {
   Counts counts;
   int sources = 0, not_compiled = 0, unsound = 0, missed = 0;
+  uint64_t shrunk = 0;
   std::vector<std::string> refusals;
 };
 
@@ -88,9 +90,11 @@ class GeneratedC : public ::testing::Test {
     ++number;
     const char* directory = std::getenv("BONSAI_DIFFERENTIAL_FINDINGS");
     if (!worst->unsound && directory == nullptr) return;  // judged by their number
-    const std::string text = Reproduce(workspace_, source, *worst);
+    const bool shrunk = tally.shrunk++ < FromEnvironment("BONSAI_DIFFERENTIAL_SHRINK", 5);
+    const std::string text = shrunk ? Reproduce(workspace_, source, *worst)
+                                    : Describe({*worst}) + source.variant.Text() + "\n";
     if (worst->unsound) ADD_FAILURE() << "seed " << seed << ", setting " << setting << "\n" << text;
-    if (directory == nullptr) return;
+    if (directory == nullptr || !shrunk) return;
     const std::string name = std::string(worst->unsound ? "unsound" : "missed") + "-c-" +
                              std::to_string(seed) + ".bpf.c";
     std::ofstream(std::string(directory) + "/" + name) << text;
