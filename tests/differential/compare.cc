@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "agent/base/status.h"
@@ -71,7 +72,8 @@ class Comparer {
 
   void TailCalls() {
     const References& kernel = kernel_.references;
-    if (kernel.unknown_tail_call || ours_.tail_calls_unknown_slot) return;
+    if (kernel.unknown_tail_call) return;
+    if (ours_.tail_calls_unknown_slot) return UnknownSlot();
     std::set<std::pair<std::string, uint32_t>> ours;
     for (const object::TailSlot& tail : ours_.tail_calls) ours.emplace(tail.map, tail.slot);
     for (const auto& [map, slot] : kernel.tail_calls) {
@@ -85,6 +87,19 @@ class Comparer {
       ++out_.counts.tail_calls_missed;
       Differ(false, fmt::format("tail call {}/{}", map, slot));
     }
+  }
+
+  // Called with a slot that is not known: a miss when the kernel knows more.
+  void UnknownSlot() {
+    std::set<std::string> arrays;
+    for (const auto& [map, slot] : kernel_.references.tail_calls) arrays.insert(map);
+    size_t slots = 0;
+    for (const std::string& array : arrays) {
+      slots += std::min(object_.FindMap(array)->max_entries, kMostSlots);
+    }
+    if (kernel_.references.tail_calls.size() == slots) return;
+    ++out_.counts.tail_calls_missed;
+    Differ(false, "tail call slot");
   }
 
   void Slots(uint32_t function, const std::vector<Fate>& fates) {

@@ -33,13 +33,17 @@ std::vector<bpf_line_info> OneLineEach(const std::vector<bpf_insn>& insns) {
   return lines;
 }
 
-int TryLoad(const Image& image, const std::vector<bpf_line_info>& lines, uint32_t log_level,
-            std::vector<char>& log) {
+int TryLoad(const Image& image, const Probed& probed, uint32_t log_level, std::vector<char>& log) {
+  const std::vector<bpf_line_info> lines = OneLineEach(probed.insns);
+  std::vector<bpf_func_info> functions = image.functions;
+  for (bpf_func_info& function : functions) {
+    function.insn_off = static_cast<uint32_t>(probed.place[function.insn_off]);
+  }
   LIBBPF_OPTS(bpf_prog_load_opts, options);
   options.expected_attach_type = image.attach;
   options.prog_btf_fd = static_cast<uint32_t>(image.btf_fd);
-  options.func_info = image.functions.data();
-  options.func_info_cnt = static_cast<uint32_t>(image.functions.size());
+  options.func_info = functions.data();
+  options.func_info_cnt = static_cast<uint32_t>(functions.size());
   options.func_info_rec_size = sizeof(bpf_func_info);
   options.line_info = lines.data();
   options.line_info_cnt = static_cast<uint32_t>(lines.size());
@@ -48,7 +52,7 @@ int TryLoad(const Image& image, const std::vector<bpf_line_info>& lines, uint32_
   options.log_buf = log_level != 0 ? log.data() : nullptr;
   options.log_size = log_level != 0 ? static_cast<uint32_t>(log.size()) : 0;
   const int fd = bpf_prog_load(image.type, image.name.c_str(), image.license.c_str(),
-                               image.insns.data(), image.insns.size(), &options);
+                               probed.insns.data(), probed.insns.size(), &options);
   return fd < 0 ? -errno : fd;
 }
 
@@ -111,6 +115,23 @@ std::vector<Fate> FatesOf(const std::vector<bpf_insn>& insns,
   return fates;
 }
 
+// Instructions that a log with visits names as walked.
+std::vector<bool> VisitedIn(const std::string& log, size_t places) {
+  std::vector<bool> visited(places);
+  for (size_t at = 0; at < log.size();) {
+    size_t end = log.find('\n', at);
+    if (end == std::string::npos) end = log.size();
+    // "17: (bf) r1 = r2"
+    size_t slot = 0, digits = at;
+    while (digits < end && log[digits] >= '0' && log[digits] <= '9') {
+      slot = slot * 10 + static_cast<size_t>(log[digits++] - '0');
+    }
+    if (digits > at && log.compare(digits, 3, ": (") == 0 && slot < places) visited[slot] = true;
+    at = end + 1;
+  }
+  return visited;
+}
+
 }  // namespace
 
 std::vector<std::vector<size_t>> Predecessors(const std::vector<bpf_insn>& insns) {
@@ -130,12 +151,12 @@ std::vector<std::vector<size_t>> Predecessors(const std::vector<bpf_insn>& insns
 }
 
 absl::StatusOr<Verdict> Load(const Image& image, bool log_visits) {
-  const std::vector<bpf_line_info> lines = OneLineEach(image.insns);
+  const Probed probed = PutIn(image.insns, image.probes);
   std::vector<char> log(log_visits ? kVisitLogBytes : 0);
-  int fd = TryLoad(image, lines, log_visits ? 2 : 0, log);
+  int fd = TryLoad(image, probed, log_visits ? 2 : 0, log);
   if (fd < 0 && !log_visits) {  // again, to be told why
     log.resize(kLogBytes);
-    fd = TryLoad(image, lines, 1, log);
+    fd = TryLoad(image, probed, 1, log);
   }
   Verdict verdict;
   if (!log.empty()) verdict.log = log.data();
@@ -148,24 +169,14 @@ absl::StatusOr<Verdict> Load(const Image& image, bool log_visits) {
   verdict.fd.reset(fd);
   std::vector<bpf_line_info> left;
   RETURN_IF_ERROR(ReadBack(fd, verdict.translated, left));
-  verdict.fates = FatesOf(image.insns, left);
-  return verdict;
-}
-
-std::vector<bool> VisitedIn(const std::string& log, size_t slots) {
-  std::vector<bool> visited(slots);
-  for (size_t at = 0; at < log.size();) {
-    size_t end = log.find('\n', at);
-    if (end == std::string::npos) end = log.size();
-    // "17: (bf) r1 = r2"
-    size_t slot = 0, digits = at;
-    while (digits < end && log[digits] >= '0' && log[digits] <= '9') {
-      slot = slot * 10 + static_cast<size_t>(log[digits++] - '0');
-    }
-    if (digits > at && log.compare(digits, 3, ": (") == 0 && slot < slots) visited[slot] = true;
-    at = end + 1;
+  const std::vector<Fate> fates = FatesOf(probed.insns, left);
+  const std::vector<bool> visited = VisitedIn(verdict.log, probed.insns.size());
+  for (const size_t place : probed.place) {
+    verdict.fates.push_back(fates[place]);
+    verdict.visited.push_back(visited[place]);
   }
-  return visited;
+  for (const size_t answer : probed.answers) verdict.answers.push_back(fates[answer] == Fate::kKept);
+  return verdict;
 }
 
 }  // namespace bonsai::differential

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "agent/base/unique_fd.h"
+#include "tests/differential/probe.h"
 
 namespace bonsai::differential {
 
@@ -30,12 +31,15 @@ struct Image {
   int btf_fd = -1;
   std::vector<bpf_insn> insns;            // relocated; subprograms after the main one
   std::vector<bpf_func_info> functions;   // one a subprogram, ascending
+  std::vector<Probe> probes;              // ascending by slot
 };
 
 struct Verdict {
   base::UniqueFd fd;                  // invalid: refused
   std::string log;                    // of a refusal, or all of it when it was asked for
   std::vector<Fate> fates;            // one a slot of the image
+  std::vector<bool> visited;          // the same by the log, if it was asked for
+  std::vector<bool> answers;          // one a probe
   std::vector<bpf_insn> translated;   // what is left, as the kernel shows it
   bool loaded() const { return fd.valid(); }
 };
@@ -43,9 +47,6 @@ struct Verdict {
 // Fails only on what is no verdict: info that cannot be read, an image the kernel cannot take.
 // `log_visits`: the log then has a line for each instruction the verifier walked.
 absl::StatusOr<Verdict> Load(const Image& image, bool log_visits = false);
-
-// Slots that a log with visits names as walked.
-std::vector<bool> VisitedIn(const std::string& log, size_t slots);
 
 // For each slot those that may run right before it; calls of subprograms are not followed.
 std::vector<std::vector<size_t>> Predecessors(const std::vector<bpf_insn>& insns);

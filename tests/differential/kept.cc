@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/differential/kept.h"
 
-#include <optional>
-
-#include "tests/differential/image.h"
+#include <bpf/bpf.h>
 
 namespace bonsai::differential {
 namespace {
-
-using MapNames = std::map<uint32_t, std::string>;
 
 constexpr uint8_t kLoadImm64 = BPF_LD | BPF_IMM | BPF_DW;
 
 bool IsTailCall(const bpf_insn& insn) {
   return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0 && insn.imm == BPF_FUNC_tail_call;
-}
-
-const std::string* MapOf(const bpf_insn& insn, const MapNames& names) {
-  if (insn.code != kLoadImm64 || insn.src_reg != BPF_PSEUDO_MAP_FD) return nullptr;
-  const auto found = names.find(static_cast<uint32_t>(insn.imm));
-  return found == names.end() ? nullptr : &found->second;
 }
 
 // The register that `insn` copies to `wanted`, `wanted` when it leaves that alone, -1 when it
@@ -55,38 +45,55 @@ std::set<size_t> LastWrites(const std::vector<bpf_insn>& insns,
   return writes;
 }
 
-// Maps and slots of the tail call at `at`; nothing when some of them is not a constant.
-std::optional<std::set<std::pair<std::string, uint32_t>>> TailCallsAt(
-    const std::vector<bpf_insn>& insns, const std::vector<std::vector<size_t>>& before, size_t at,
-    const MapNames& names) {
-  const std::set<size_t> maps = LastWrites(insns, before, at, BPF_REG_2);
-  std::set<std::pair<std::string, uint32_t>> calls;
-  for (const size_t slot : LastWrites(insns, before, at, BPF_REG_3)) {
-    const uint8_t kind = BPF_CLASS(insns[slot].code);
-    const bool move = (kind == BPF_ALU || kind == BPF_ALU64) &&
-                      BPF_OP(insns[slot].code) == BPF_MOV && BPF_SRC(insns[slot].code) == BPF_K;
-    for (const size_t map : maps) {
-      const std::string* name = MapOf(insns[map], names);
-      if (!move || name == nullptr) return std::nullopt;
-      calls.emplace(*name, static_cast<uint32_t>(insns[slot].imm));
-    }
+// The only map that the tail call at `at` can use, by its fd; -1 when it is not the only one.
+int OnlyMapAt(const std::vector<bpf_insn>& insns, const std::vector<std::vector<size_t>>& before,
+              size_t at) {
+  int only = -1;
+  for (const size_t write : LastWrites(insns, before, at, BPF_REG_2)) {
+    const bpf_insn& insn = insns[write];
+    if (insn.code != kLoadImm64 || insn.src_reg != BPF_PSEUDO_MAP_FD) return -1;
+    if (only >= 0 && only != insn.imm) return -1;
+    only = insn.imm;
   }
-  return calls;
+  return only;
 }
 
 }  // namespace
 
-References ReferencesOf(const std::vector<bpf_insn>& translated, const MapNames& names) {
-  References kept;
-  const auto before = Predecessors(translated);
-  for (size_t i = 0; i < translated.size(); ++i) {
-    if (const std::string* map = MapOf(translated[i], names)) kept.maps.insert(*map);
-    if (!IsTailCall(translated[i])) continue;
-    if (const auto calls = TailCallsAt(translated, before, i, names)) {
-      kept.tail_calls.insert(calls->begin(), calls->end());
-    } else {
-      kept.unknown_tail_call = true;
+TailQuestions AskOfTailCalls(const std::vector<bpf_insn>& insns) {
+  TailQuestions questions;
+  const auto before = Predecessors(insns);
+  for (size_t slot = 0; slot < insns.size(); ++slot) {
+    if (!IsTailCall(insns[slot])) continue;
+    const int fd = OnlyMapAt(insns, before, slot);
+    bpf_map_info map{};
+    uint32_t size = sizeof(map);
+    if (fd < 0 || bpf_map_get_info_by_fd(fd, &map, &size) != 0 || map.max_entries > kMostSlots) {
+      questions.unknown.push_back(slot);
+      continue;
     }
+    for (uint32_t value = 0; value < map.max_entries; ++value) {
+      questions.probes.push_back({.slot = slot, .reg = BPF_REG_3, .value = value});
+      questions.maps.push_back(map.id);
+    }
+  }
+  return questions;
+}
+
+References ReferencesOf(const Verdict& verdict, const TailQuestions& questions,
+                        const std::map<uint32_t, std::string>& map_names) {
+  References kept;
+  for (const bpf_insn& insn : verdict.translated) {
+    if (insn.code != kLoadImm64 || insn.src_reg != BPF_PSEUDO_MAP_FD) continue;
+    const auto found = map_names.find(static_cast<uint32_t>(insn.imm));
+    if (found != map_names.end()) kept.maps.insert(found->second);
+  }
+  for (size_t i = 0; i < questions.probes.size(); ++i) {
+    if (!verdict.answers[i]) continue;
+    kept.tail_calls.emplace(map_names.at(questions.maps[i]), questions.probes[i].value);
+  }
+  for (const size_t slot : questions.unknown) {
+    kept.unknown_tail_call |= verdict.fates[slot] == Fate::kKept;
   }
   return kept;
 }

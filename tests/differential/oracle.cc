@@ -44,8 +44,8 @@ class Interceptor {
 
   struct Taken {
     Image image;
+    TailQuestions questions;
     Verdict verdict;
-    std::vector<std::string> functions;  // names, parallel to image.functions
   };
   std::map<std::string, Taken> programs;
   absl::Status status;
@@ -78,6 +78,8 @@ class Interceptor {
       std::memcpy(&info, records + size_t{i} * options.func_info_rec_size, sizeof(info));
       taken.image.functions.push_back(info);
     }
+    taken.questions = AskOfTailCalls(taken.image.insns);
+    taken.image.probes = taken.questions.probes;
     auto verdict = Load(taken.image, log_visits_);
     if (!verdict.ok()) {
       status = verdict.status();
@@ -143,7 +145,7 @@ std::map<uint32_t, std::string> MapNamesById(bpf_object* loaded) {
 absl::Status AddCode(const object::ObjectSpec& object, const btf* types,
                      const Interceptor::Taken& taken, KeptProgram& kept) {
   const std::vector<bpf_func_info>& functions = taken.image.functions;
-  const std::vector<bool> visited = VisitedIn(kept.log, taken.image.insns.size());
+  const std::vector<bool>& visited = taken.verdict.visited;
   for (size_t i = 0; i < functions.size(); ++i) {
     const btf_type* type = btf__type_by_id(types, functions[i].type_id);
     const std::string name = type ? btf__name_by_offset(types, type->name_off) : "";
@@ -193,7 +195,7 @@ absl::StatusOr<std::map<std::string, KeptProgram>> LoadAndRead(
     kept.loaded = taken.verdict.loaded();
     kept.log = std::move(taken.verdict.log);
     if (!kept.loaded) continue;
-    kept.references = ReferencesOf(taken.verdict.translated, names);
+    kept.references = ReferencesOf(taken.verdict, taken.questions, names);
     RETURN_IF_ERROR(AddCode(object, bpf_object__btf(loaded.get()), taken, kept));
   }
   return programs;
