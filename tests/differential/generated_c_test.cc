@@ -1,25 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Generated C programs: what the engine calls dead the kernel drops, and the other way round.
-//
-//   BONSAI_DIFFERENTIAL_ROUNDS   how many sources (default: what a run of all tests has time for)
-//   BONSAI_DIFFERENTIAL_SEED     where to start (default: fixed)
-//   BONSAI_DIFFERENTIAL_FINDINGS a directory: what differs goes there, shrunk, one file each
-//   BONSAI_DIFFERENTIAL_SHRINK   how many are shrunk (default 5); shrinking takes half a minute each
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <fstream>
-
 #include "tests/differential/c_runner.h"
+#include "tests/differential/environment.h"
 
 namespace bonsai::differential {
 namespace {
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 0);
-}
 
 struct Tally {
   Counts counts;
@@ -88,16 +76,13 @@ class GeneratedC : public ::testing::Test {
     }
     int& number = worst->unsound ? tally.unsound : tally.missed;
     ++number;
-    const char* directory = std::getenv("BONSAI_DIFFERENTIAL_FINDINGS");
-    if (!worst->unsound && directory == nullptr) return;  // judged by their number
+    if (!worst->unsound && !WantsFindings()) return;  // judged by their number
     const bool shrunk = tally.shrunk++ < FromEnvironment("BONSAI_DIFFERENTIAL_SHRINK", 5);
     const std::string text = shrunk ? Reproduce(workspace_, source, *worst)
                                     : Describe({*worst}) + source.variant.Text() + "\n";
     if (worst->unsound) ADD_FAILURE() << "seed " << seed << ", setting " << setting << "\n" << text;
-    if (directory == nullptr || !shrunk) return;
-    const std::string name = std::string(worst->unsound ? "unsound" : "missed") + "-c-" +
-                             std::to_string(seed) + ".bpf.c";
-    std::ofstream(std::string(directory) + "/" + name) << text;
+    if (!shrunk) return;
+    KeepFinding((worst->unsound ? "unsound-c-" : "missed-c-") + std::to_string(seed) + ".bpf.c", text);
   }
 
   Workspace workspace_;
