@@ -7,124 +7,22 @@
 #include <random>
 #include <sstream>
 
-#include "agent/reachability/liveness.h"
-#include "tests/differential/oracle.h"
+#include "tests/differential/compare.h"
 
 namespace bonsai::differential {
 namespace {
 
 using constants::ConstantSet;
 using object::ObjectSpec;
-using reachability::Liveness;
-
-struct Counts {
-  int loads = 0, programs = 0;
-  int maps_kept = 0, maps_dropped = 0;    // by kernel and engine alike
-  int cut_alive = 0, missed = 0;          // where they differ
-  int tail_calls = 0, tail_calls_differ = 0;
-
-  void Print(const std::string& what) const {
-    std::printf("%s: %d loads, %d programs; map references kept %d, dropped %d, alive but cut %d, "
-                "missed %d; tail calls %d, differing %d\n",
-                what.c_str(), loads, programs, maps_kept, maps_dropped, cut_alive, missed,
-                tail_calls, tail_calls_differ);
-  }
-};
-
-std::set<std::string> MapsReferred(const ObjectSpec& object, const Liveness& liveness,
-                                   uint32_t program) {
-  std::set<std::string> names;
-  for (uint32_t map : liveness.programs[program].maps) names.insert(object.maps[map].name);
-  return names;
-}
-
-// Every map that some function the program calls, dead or alive, refers to.
-std::set<std::string> MapsInCode(const ObjectSpec& object, uint32_t program) {
-  std::set<std::string> names;
-  std::set<uint32_t> seen;
-  std::vector<uint32_t> left{object.programs[program].function};
-  while (!left.empty()) {
-    const uint32_t function = left.back();
-    left.pop_back();
-    if (!seen.insert(function).second) continue;
-    for (const object::Ref& ref : object.functions[function].refs) {
-      if (ref.kind == object::RefKind::kMap) names.insert(object.maps[ref.index].name);
-      if (ref.kind == object::RefKind::kCall || ref.kind == object::RefKind::kFunctionAddress) {
-        left.push_back(ref.index);
-      }
-    }
-  }
-  return names;
-}
-
-std::string Describe(const ConstantSet& constants) {
-  std::string text;
-  for (const constants::NamedValue& value : constants.values) {
-    if (!value.is_default) text += value.name + "=" + value.value + " ";
-  }
-  return text;
-}
-
-void CompareTailCalls(const reachability::ProgramLiveness& ours, const KeptProgram& kernel,
-                      const std::string& what, Counts& counts) {
-  if (kernel.unknown_tail_call || ours.tail_calls_unknown_slot) return;
-  std::set<std::pair<std::string, uint32_t>> called;
-  for (const object::TailSlot& tail : ours.tail_calls) called.emplace(tail.map, tail.slot);
-  counts.tail_calls += static_cast<int>(kernel.tail_calls.size());
-  if (called == kernel.tail_calls) return;
-  ++counts.tail_calls_differ;
-  std::string text;
-  for (const auto& [map, slot] : kernel.tail_calls) {
-    if (!called.contains({map, slot})) text += " kernel " + map + "/" + std::to_string(slot);
-  }
-  for (const auto& [map, slot] : called) {
-    if (!kernel.tail_calls.contains({map, slot})) {
-      text += " engine " + map + "/" + std::to_string(slot);
-    }
-  }
-  ADD_FAILURE() << what << ": tail calls differ:" << text;
-}
-
-// Each program on its own, as the kernel sees it.
-void ComparePrograms(const ObjectSpec& object, const ConstantSet& constants,
-                     const std::map<std::string, KeptProgram>& kept, Counts& counts) {
-  for (uint32_t i = 0; i < object.programs.size(); ++i) {
-    const auto liveness = reachability::Analyze(object, constants, {object.programs[i].name});
-    ASSERT_TRUE(liveness.ok()) << liveness.status();
-    const KeptProgram& kernel = kept.at(object.programs[i].name);
-    const std::set<std::string> ours = MapsReferred(object, *liveness, i);
-    const std::string what =
-        object.path + " " + object.programs[i].name + " with " + Describe(constants);
-    ++counts.programs;
-    for (const std::string& map : MapsInCode(object, i)) {
-      const bool in_kernel = kernel.maps.contains(map), in_ours = ours.contains(map);
-      counts.maps_kept += in_kernel && in_ours;
-      counts.maps_dropped += !in_kernel && !in_ours;
-      counts.cut_alive += in_kernel && !in_ours;
-      counts.missed += !in_kernel && in_ours;
-      EXPECT_FALSE(in_kernel && !in_ours) << what << ": " << map << " is alive but cut";
-      EXPECT_FALSE(!in_kernel && in_ours) << what << ": " << map << " is dead but kept";
-    }
-    CompareTailCalls(liveness->programs[i], kernel, what, counts);
-  }
-}
 
 void CompareOnce(const ObjectSpec& object, const ConstantSet& constants, Counts& counts) {
-  const auto kept = LoadAndRead(object, constants, {});
+  const auto kept = LoadAndRead(object, constants);
   ASSERT_TRUE(kept.ok()) << Describe(constants) << kept.status();
-  ComparePrograms(object, constants, *kept, counts);
-  const auto liveness = reachability::Analyze(object, constants);
-  ASSERT_TRUE(liveness.ok()) << liveness.status();
-  Cut cut;
-  for (size_t i = 0; i < object.maps.size(); ++i) {
-    if (!liveness->maps[i]) cut.maps.insert(object.maps[i].name);
-  }
-  for (size_t i = 0; i < object.programs.size(); ++i) {
-    if (!liveness->programs[i].live) cut.programs.insert(object.programs[i].name);
-  }
-  const auto pruned = LoadAndRead(object, constants, cut);
-  EXPECT_TRUE(pruned.ok()) << "pruned, " << Describe(constants) << pruned.status();
-  counts.loads += 2;
+  Comparison comparison;
+  const absl::Status status = Compare(object, constants, *kept, comparison);
+  ASSERT_TRUE(status.ok()) << status;
+  counts += comparison.counts;
+  EXPECT_EQ(Describe(comparison.differences), "") << Describe(constants);
 }
 
 // Settings as an operator may choose them: mostly toggles, numbers within their range.
@@ -163,7 +61,7 @@ class Differential : public ::testing::TestWithParam<std::string> {
     ASSERT_TRUE(read.ok()) << read.status();
     object_ = *std::move(read);
   }
-  void TearDown() override { counts_.Print(GetParam()); }
+  void TearDown() override { std::printf("%s\n", counts_.Text().c_str()); }
   ObjectSpec object_;
   Counts counts_;
 };

@@ -6,31 +6,41 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "agent/constants/constant_set.h"
 #include "agent/object/object_spec.h"
+#include "tests/differential/image.h"
+#include "tests/differential/kept.h"
 
 namespace bonsai::differential {
 
 struct KeptProgram {
-  std::set<std::string> maps;                           // referenced by translated instructions
-  std::set<std::pair<std::string, uint32_t>> tail_calls;  // with map and slot constant
-  bool unknown_tail_call = false;                       // some other tail call
+  bool loaded = false;
+  std::string log;  // of a refusal; or of all that was walked, when asked for
+  References references;
+  // By index into ObjectSpec::functions, one a slot of the function: all functions that libbpf put
+  // into the program, dropped ones too.
+  std::map<uint32_t, std::vector<Fate>> code;
+  // The same by the verifier's log, when asked for: whether it walked the slot.
+  std::map<uint32_t, std::vector<bool>> visited;
 };
 
-// What to leave out of a load.
-struct Cut {
-  std::set<std::string> maps, programs;
+struct LoadOptions {
+  std::set<std::string> cut_maps, cut_programs;  // to leave out
+  bool log_visits = false;
 };
 
-// Loads `object` with these constants and every map as small as it may be, reads back what is left
-// of each program, and unloads it. Errors carry the end of the verifier's log.
+// Loads each program of `object` with these constants and every map as small as it may be, reads
+// back what is left of it, and unloads all. A program that the kernel refuses is in the result, as
+// not loaded; an object that libbpf refuses is an error.
 absl::StatusOr<std::map<std::string, KeptProgram>> LoadAndRead(
-    const object::ObjectSpec& object, const constants::ConstantSet& constants, const Cut& cut);
+    const object::ObjectSpec& object, const constants::ConstantSet& constants,
+    const LoadOptions& options = {});
+
+// The line of a verifier's log that says what it minded.
+std::string ReasonOf(const std::string& log);
 
 }  // namespace bonsai::differential
