@@ -126,7 +126,7 @@ void Engine::RunFrom(uint32_t block) {
 
 // Returns the block to go on with, if any.
 uint32_t Engine::RunBlock(const Block& block) {
-  const std::vector<Insn>& insns = function_->insns;
+  const object::Insns insns = function_->insns;
   const Ref* ref = function_->refs.data() + block.first_ref;
   const Ref* const end = function_->refs.data() + function_->refs.size();
   const uint32_t stop = block.flow == Flow::kNext ? block.end : block.last;
