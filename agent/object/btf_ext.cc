@@ -19,7 +19,7 @@ struct CoreHeader {  // follows when hdr_len says so
 };
 
 // Walks one table: a record size, then for each ELF section its name, a count and the records.
-// `visit` takes the section's name and one record.
+// `visit` takes the section's name and its records.
 template <typename Visit>
 absl::Status Walk(const ElfFile& elf, const ElfSection& section, const Btf& btf, uint64_t offset,
                   uint32_t length, uint32_t min_record, const Visit& visit) {
@@ -39,16 +39,10 @@ absl::Status Walk(const ElfFile& elf, const ElfSection& section, const Btf& btf,
     if (uint64_t{count} * record > table.size() - at) {
       return elf.Error(section.name, offset + at, "truncated");
     }
-    for (uint32_t i = 0; i < count; ++i, at += record) {
-      visit(btf.String(name), table.subspan(at, record));
-    }
+    visit(btf.String(name), BtfExt::Records{table.subspan(at, size_t{count} * record), count, record});
+    at += size_t{count} * record;
   }
   return absl::OkStatus();
-}
-
-uint32_t Word(Bytes record, size_t index) {
-  uint32_t word = 0;
-  return Load(record, index * 4, word) ? word : 0;
 }
 
 }  // namespace
@@ -65,25 +59,24 @@ absl::StatusOr<BtfExt> BtfExt::Parse(const ElfFile& elf, const ElfSection& secti
   if (header.hdr_len >= sizeof(header) + sizeof(core)) Load(section.data, sizeof(header), core);
   BtfExt ext;
   const uint64_t base = header.hdr_len;
+  // Were a section to come twice, its first records would be taken: they are only for people. Not
+  // so those of CO-RE.
   RETURN_IF_ERROR(Walk(elf, section, btf, base + header.func_off, header.func_len, 8,
-                       [&](std::string_view name, Bytes record) {
-                         ext.functions[name].emplace_back(Word(record, 0), Word(record, 1));
+                       [&](std::string_view name, const Records& records) {
+                         ext.functions.emplace(name, records);
                        }));
   RETURN_IF_ERROR(Walk(elf, section, btf, base + header.line_off, header.line_len, 16,
-                       [&](std::string_view name, Bytes record) {
-                         ext.lines[name].push_back({Word(record, 0), Word(record, 1),
-                                                    Word(record, 2), Word(record, 3) >> 10});
+                       [&](std::string_view name, const Records& records) {
+                         ext.lines.emplace(name, records);
                        }));
   RETURN_IF_ERROR(Walk(elf, section, btf, base + core.off, core.len, 16,
-                       [&](std::string_view name, Bytes record) {
-                         ext.core_relocs[name].push_back(Word(record, 0));
+                       [&](std::string_view name, const Records& records) {
+                         std::vector<uint32_t>& offsets = ext.core_relocs[name];
+                         for (uint32_t i = 0; i < records.count; ++i) {
+                           offsets.push_back(records.Word(i, 0));
+                         }
                        }));
-  for (auto& [name, records] : ext.functions) std::stable_sort(records.begin(), records.end());
-  for (auto& [name, records] : ext.core_relocs) std::sort(records.begin(), records.end());
-  for (auto& [name, records] : ext.lines) {
-    std::stable_sort(records.begin(), records.end(),
-                     [](const Line& a, const Line& b) { return a.offset < b.offset; });
-  }
+  for (auto& [name, offsets] : ext.core_relocs) std::sort(offsets.begin(), offsets.end());
   return ext;
 }
 

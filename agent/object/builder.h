@@ -3,13 +3,12 @@
 // order below and share what earlier ones found out.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
 #include <absl/status/status.h>
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "agent/object/btf.h"
@@ -19,21 +18,19 @@
 namespace bonsai::object {
 
 inline constexpr std::string_view kMapsSection = ".maps";
+inline constexpr std::string_view kLegacyMapsSection = "maps";
 inline constexpr std::string_view kArenaSection = ".addr_space.1";
 
 struct Builder {
-  // Where a map definition stands inside `.maps`.
+  // Where a map definition stands.
   struct MapPlace {
+    uint32_t section = 0, map = 0;   // ELF section; index into spec.maps
     uint64_t offset = 0, size = 0;
-    uint64_t values_offset = 0;  // of the `values` member, for .values initialisers
+    uint64_t values_offset = 0;      // of the `values` member, for .values initialisers
   };
-  // Where a function stands: ELF section and first slot.
-  struct Place {
-    uint32_t section = 0;
-    uint32_t slot = 0;
-    bool operator<(const Place& other) const {
-      return section != other.section ? section < other.section : slot < other.slot;
-    }
+  // Functions of one ELF section: a range of spec.functions, ascending by slot.
+  struct FunctionRange {
+    uint32_t first = 0, count = 0;
   };
 
   explicit Builder(const ElfFile& file) : elf(file) {}
@@ -43,13 +40,11 @@ struct Builder {
   std::optional<BtfExt> ext;
   ObjectSpec spec;
 
-  std::vector<MapPlace> map_places;                       // parallel to spec.maps
-  std::map<uint32_t, uint32_t> data_index;                // ELF section -> spec.data_sections
-  std::map<Place, uint32_t> function_at;                  // first of those at one place
-  std::vector<uint32_t> function_sections;                // parallel to spec.functions
-  std::vector<uint32_t> program_functions;                // those libbpf loads as programs
-  size_t total_slots = 0;                                 // of all functions
-  std::unordered_map<std::string_view, const ElfSymbol*> globals;  // not-local symbols by name
+  std::vector<MapPlace> map_places;                // sorted by section, then offset
+  std::vector<uint32_t> data_index;                // ELF section -> spec.data_sections + 1; 0: none
+  std::vector<FunctionRange> functions_of;         // ELF section -> its functions
+  std::vector<uint32_t> program_functions;         // those libbpf loads as programs
+  ByName<uint32_t> globals;                        // data symbols that are not local
 
   absl::Status ReadTypes();
   absl::Status ReadMaps();          // .maps and tags
@@ -59,23 +54,56 @@ struct Builder {
   absl::Status ReadInitialisers();  // relocations of .maps
 
  private:
-  absl::Status AddMap(std::string_view name, uint32_t var, MapPlace place);
-  absl::Status AddFunction(const ElfSymbol& symbol, uint64_t end);
-  absl::Status AddSectionFunctions(uint32_t section, std::vector<const ElfSymbol*> symbols);
-  void AddTags(Function& function);
-  void AddLines(Function& function);
-  void AddProgram(uint32_t index);
-  void AddConstants(const Btf::Type& section, uint32_t index);
-  void AddSymbolConstants();
-  absl::Status AddReferences(uint32_t section, Function& function);
-  absl::StatusOr<Ref> Resolve(uint32_t section, const ElfReloc& reloc, const Insn& insn);
-  absl::StatusOr<Ref> ResolveData(uint32_t section, const ElfReloc& reloc, const Insn& insn);
-  absl::StatusOr<Ref> FunctionRef(RefKind kind, uint32_t section, int64_t slot,
-                                  std::string_view from, uint64_t at);
-  Ref ExternRef(std::string_view name);
-  std::optional<uint32_t> MapAt(uint64_t offset) const;
+  struct FunctionSymbol {
+    ElfSymbol symbol;
+    uint64_t end = 0;  // where the next one starts, or its section ends
+  };
 
-  std::map<std::string_view, uint32_t> extern_index_;
+  // What is made of a forged file is held to a few times what a real one could need.
+  absl::Status Charge(std::string_view section, uint64_t offset, size_t bytes);
+
+  void IndexGlobals();
+  absl::Status AddTypedMaps(uint32_t section);
+  absl::Status AddSymbolMaps(uint32_t section);
+  // Where a variable of the DATASEC `.maps` stands; nullopt: in another object.
+  std::optional<MapPlace> PlaceOf(uint32_t section, const Btf::SectionVariable& variable,
+                                  const Btf::Type& var) const;
+  absl::Status AddMap(std::string_view name, Map map, MapPlace place);
+  absl::Status AddInitialiser(uint32_t section, const ElfReloc& reloc);
+  const MapPlace* MapAt(uint32_t section, uint64_t offset) const;
+  // The map that a symbol names itself, looked up once a symbol; nullptr: none.
+  const MapPlace* MapOf(uint32_t symbol_index, const ElfSymbol& symbol);
+
+  std::vector<FunctionSymbol> FunctionSymbols() const;
+  absl::Status AddFunction(const FunctionSymbol& each);
+  Insns CodeAt(Bytes code, size_t slots) const;
+  void AddLines(Function& function, std::string_view section) const;
+  uint32_t RecordedType(const Function& function) const;
+  absl::Status AddTags();
+  absl::Status AddProgram(uint32_t index);
+
+  absl::Status AddSections();
+  absl::Status AddConstants(const Btf::Type& section, uint32_t index);
+  absl::Status AddSymbolConstants();
+
+  absl::Status AddReferences(uint32_t section, const std::vector<ElfReloc>& relocs,
+                             Function& function);
+  const std::vector<uint32_t>& CoreSites(std::string_view section) const;  // offsets, ascending
+  absl::StatusOr<Ref> Resolve(uint32_t section, const ElfReloc& reloc, const Insn& insn);
+  absl::StatusOr<Ref> ResolveData(uint32_t section, const ElfReloc& reloc, const ElfSymbol& symbol,
+                                  const Insn& insn);
+  absl::StatusOr<Ref> FunctionRef(RefKind kind, uint32_t section, int64_t slot,
+                                  std::string_view from, uint64_t at) const;
+  // The first of those that start there.
+  std::optional<uint32_t> FunctionAt(uint32_t section, uint64_t slot) const;
+  absl::StatusOr<Ref> ExternRef(std::string_view name);
+
+  size_t charged_ = 0;
+  size_t total_slots_ = 0;                         // of all functions
+  ByName<uint32_t> extern_index_;
+  std::vector<uint32_t> map_of_symbol_;            // symbol -> index into map_places + 1
+  std::vector<uint32_t> calls_;                    // scratch of AddReferences()
+  std::vector<Ref> refs_;                          // scratch of AddReferences()
 };
 
 // Parts of decl tags: the text after `prefix`, if `tag` starts with it.

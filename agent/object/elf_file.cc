@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/object/elf_file.h"
 
-#include <elf.h>
-
 #include <algorithm>
 #include <bit>
 
@@ -12,6 +10,8 @@ namespace bonsai::object {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "BPF objects are read in host byte order");
+
+constexpr size_t kMaxNameInError = 80;
 
 absl::Status CheckHeader(const ElfFile& file, Bytes bytes, Elf64_Ehdr& header) {
   if (!Load(bytes, 0, header)) return file.Error("header", 0, "truncated: not an ELF file");
@@ -27,89 +27,26 @@ absl::Status CheckHeader(const ElfFile& file, Bytes bytes, Elf64_Ehdr& header) {
   if (header.e_machine != EM_BPF && header.e_machine != EM_NONE) {
     return file.Error("header", offsetof(Elf64_Ehdr, e_machine), "not a BPF object");
   }
+  if (header.e_type != ET_REL) {
+    return file.Error("header", offsetof(Elf64_Ehdr, e_type), "not a relocatable object");
+  }
   if (header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shnum == 0) {
     return file.Error("header", offsetof(Elf64_Ehdr, e_shentsize), "no usable section table");
   }
   return absl::OkStatus();
 }
 
-absl::Status ReadSections(ElfFile& file, Bytes bytes, const Elf64_Ehdr& header) {
-  std::vector<uint32_t> names;
-  for (uint32_t i = 0; i < header.e_shnum; ++i) {
-    Elf64_Shdr raw;
-    const uint64_t offset = header.e_shoff + uint64_t{i} * sizeof(raw);
-    if (offset < header.e_shoff || !Load(bytes, offset, raw)) {
-      return file.Error("section table", offset, "truncated");
-    }
-    ElfSection section{.type = raw.sh_type, .flags = raw.sh_flags, .link = raw.sh_link,
-                       .info = raw.sh_info, .size = raw.sh_size};
-    if (raw.sh_type != SHT_NOBITS && raw.sh_type != SHT_NULL) {
-      if (raw.sh_offset > bytes.size() || raw.sh_size > bytes.size() - raw.sh_offset) {
-        return file.Error("section table", offset, "a section reaches beyond the end of the file");
-      }
-      section.data = bytes.subspan(raw.sh_offset, raw.sh_size);
-    }
-    names.push_back(raw.sh_name);
-    file.sections.push_back(std::move(section));
-  }
-  if (header.e_shstrndx >= file.sections.size()) {
-    return file.Error("header", offsetof(Elf64_Ehdr, e_shstrndx), "no section names");
-  }
-  const Bytes strings = file.sections[header.e_shstrndx].data;
-  for (size_t i = 0; i < names.size(); ++i) file.sections[i].name = StringAt(strings, names[i]);
-  return absl::OkStatus();
+bool HasContent(const ElfSection& section) {
+  return section.type != SHT_NOBITS && section.type != SHT_NULL;
 }
 
-absl::Status ReadSymbols(ElfFile& file) {
-  const auto table = std::find_if(file.sections.begin(), file.sections.end(),
-                                  [](const ElfSection& s) { return s.type == SHT_SYMTAB; });
-  if (table == file.sections.end()) return file.Error("symtab", 0, "no symbol table");
-  if (table->link >= file.sections.size()) return file.Error("symtab", 0, "no symbol names");
-  const Bytes strings = file.sections[table->link].data;
-  for (size_t at = 0; at < table->data.size(); at += sizeof(Elf64_Sym)) {
-    Elf64_Sym raw;
-    if (!Load(table->data, at, raw)) return file.Error("symtab", at, "truncated");
-    ElfSymbol symbol{.name = StringAt(strings, raw.st_name), .value = raw.st_value,
-                     .size = raw.st_size, .section = raw.st_shndx,
-                     .type = static_cast<uint8_t>(ELF64_ST_TYPE(raw.st_info)),
-                     .bind = static_cast<uint8_t>(ELF64_ST_BIND(raw.st_info)),
-                     .visibility = static_cast<uint8_t>(ELF64_ST_VISIBILITY(raw.st_other))};
-    if (symbol.defined()) {
-      if (symbol.section >= file.sections.size()) {
-        return file.Error("symtab", at, "symbol in a section that does not exist");
-      }
-      if (symbol.type == STT_SECTION) symbol.name = file.sections[symbol.section].name;
-    }
-    file.symbols.push_back(symbol);
+// Debug information, most of many an object, is not read, and neither are its relocations.
+bool IsOfUse(const ElfSection& section, const std::vector<ElfSection>& all) {
+  if (section.type == SHT_REL) {
+    return section.info < all.size() && (all[section.info].flags & SHF_ALLOC) != 0;
   }
-  return absl::OkStatus();
-}
-
-absl::Status ReadRelocs(ElfFile& file) {
-  for (const ElfSection& section : file.sections) {
-    if (section.type != SHT_REL && section.type != SHT_RELA) continue;
-    if (section.info >= file.sections.size()) {
-      return file.Error(section.name, 0, "relocations for a section that does not exist");
-    }
-    ElfSection& target = file.sections[section.info];
-    // Debug information is not read, so neither are its relocations.
-    if (!(target.flags & SHF_ALLOC)) continue;
-    if (section.type == SHT_RELA) return file.Error(section.name, 0, "RELA relocations");
-    for (size_t at = 0; at < section.data.size(); at += sizeof(Elf64_Rel)) {
-      Elf64_Rel raw;
-      if (!Load(section.data, at, raw)) return file.Error(section.name, at, "truncated");
-      const uint32_t symbol = ELF64_R_SYM(raw.r_info);
-      if (symbol >= file.symbols.size() || raw.r_offset >= target.size) {
-        return file.Error(section.name, at, "relocation of what does not exist");
-      }
-      target.relocs.push_back({raw.r_offset, static_cast<uint32_t>(ELF64_R_TYPE(raw.r_info)), symbol});
-    }
-  }
-  for (ElfSection& section : file.sections) {
-    std::stable_sort(section.relocs.begin(), section.relocs.end(),
-                     [](const ElfReloc& a, const ElfReloc& b) { return a.offset < b.offset; });
-  }
-  return absl::OkStatus();
+  return section.type == SHT_SYMTAB || section.type == SHT_STRTAB ||
+         (section.flags & SHF_ALLOC) != 0 || section.name == ".BTF" || section.name == ".BTF.ext";
 }
 
 }  // namespace
@@ -126,16 +63,146 @@ bool ElfSection::executable() const {
   return type == SHT_PROGBITS && (flags & SHF_EXECINSTR) != 0;
 }
 
-bool ElfSymbol::defined() const { return section != SHN_UNDEF && section < SHN_LORESERVE; }
-
-absl::StatusOr<ElfFile> ElfFile::Parse(const std::string& name, Bytes bytes) {
-  ElfFile file{.name = name};
-  Elf64_Ehdr header;
-  RETURN_IF_ERROR(CheckHeader(file, bytes, header));
-  RETURN_IF_ERROR(ReadSections(file, bytes, header));
-  RETURN_IF_ERROR(ReadSymbols(file));
-  RETURN_IF_ERROR(ReadRelocs(file));
+absl::StatusOr<ElfFile> ElfFile::Parse(const std::string& name, Image& image) {
+  ElfFile file;
+  file.name = name;
+  file.file_size_ = image.size();
+  RETURN_IF_ERROR(file.ReadSections(image));
+  RETURN_IF_ERROR(file.ReadContents(image));
+  RETURN_IF_ERROR(file.ReadSymbols());
+  RETURN_IF_ERROR(file.LinkRelocs());
   return file;
+}
+
+absl::Status ElfFile::ReadSections(Image& image) {
+  Elf64_Ehdr header;
+  const uint64_t head = std::min<uint64_t>(sizeof(header), image.size());
+  if (!image.Fetch({0, head})) return Error("header", 0, "cannot be read");
+  RETURN_IF_ERROR(CheckHeader(*this, image.bytes().first(head), header));
+  const uint64_t length = uint64_t{header.e_shnum} * sizeof(Elf64_Shdr);
+  if (!image.Fetch({header.e_shoff, length})) {
+    return Error("section table", header.e_shoff, "truncated");
+  }
+  const Bytes table = image.bytes().subspan(header.e_shoff, length);
+  std::vector<uint32_t> names(header.e_shnum);
+  sections.resize(header.e_shnum);
+  for (uint32_t i = 0; i < header.e_shnum; ++i) {
+    Elf64_Shdr raw{};
+    Load(table, i * sizeof(raw), raw);
+    ElfSection& section = sections[i];
+    section.type = raw.sh_type;
+    section.flags = raw.sh_flags;
+    section.link = raw.sh_link;
+    section.info = raw.sh_info;
+    section.offset = raw.sh_offset;
+    section.size = raw.sh_size;
+    names[i] = raw.sh_name;
+    if (!HasContent(section)) continue;
+    if (section.offset > image.size() || section.size > image.size() - section.offset) {
+      return Error("section table", header.e_shoff + i * sizeof(raw),
+                   "a section reaches beyond the end of the file");
+    }
+  }
+  if (header.e_shstrndx >= sections.size() || !HasContent(sections[header.e_shstrndx])) {
+    return Error("header", offsetof(Elf64_Ehdr, e_shstrndx), "no section names");
+  }
+  const ElfSection& strings = sections[header.e_shstrndx];
+  if (!image.Fetch({strings.offset, strings.size})) {
+    return Error("section names", strings.offset, "cannot be read");
+  }
+  const Bytes text = image.bytes().subspan(strings.offset, strings.size);
+  for (size_t i = 0; i < names.size(); ++i) sections[i].name = StringAt(text, names[i]);
+  return absl::OkStatus();
+}
+
+absl::Status ElfFile::ReadContents(Image& image) {
+  std::vector<Image::Range> ranges;
+  for (ElfSection& section : sections) {
+    if (!HasContent(section) || !IsOfUse(section, sections)) continue;
+    ranges.push_back({section.offset, section.size});
+    section.data = image.bytes().subspan(section.offset, section.size);
+  }
+  if (!image.Fetch(std::move(ranges))) return Error("sections", 0, "cannot be read");
+  return absl::OkStatus();
+}
+
+absl::Status ElfFile::ReadSymbols() {
+  const auto table = std::find_if(sections.begin(), sections.end(),
+                                  [](const ElfSection& s) { return s.type == SHT_SYMTAB; });
+  if (table == sections.end()) return Error("symtab", 0, "no symbol table");
+  if (table->link >= sections.size()) return Error("symtab", 0, "no symbol names");
+  symbols_ = table->data;
+  symbol_names_ = sections[table->link].data;
+  symbol_count_ = static_cast<uint32_t>(symbols_.size() / sizeof(Elf64_Sym));
+  if (symbols_.size() % sizeof(Elf64_Sym) != 0) {
+    return Error("symtab", symbol_count_ * sizeof(Elf64_Sym), "truncated");
+  }
+  for (uint32_t i = 0; i < symbol_count_; ++i) {
+    const ElfSymbol each = symbol(i);
+    if (!each.defined()) continue;
+    if (each.section >= sections.size()) {
+      return Error("symtab", i * sizeof(Elf64_Sym), "symbol in a section that does not exist");
+    }
+    if (each.type == STT_FUNC) code_symbols.push_back(i);
+    if (each.type == STT_OBJECT) data_symbols.push_back(i);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ElfFile::LinkRelocs() {
+  uint64_t total = 0;
+  for (uint32_t i = 0; i < sections.size(); ++i) {
+    const ElfSection& section = sections[i];
+    if (section.type != SHT_REL && section.type != SHT_RELA) continue;
+    if (section.info >= sections.size()) {
+      return Error(section.name, 0, "relocations for a section that does not exist");
+    }
+    ElfSection& target = sections[section.info];
+    if (!(target.flags & SHF_ALLOC)) continue;
+    if (section.type == SHT_RELA) return Error(section.name, 0, "RELA relocations");
+    target.reloc_sections.push_back(i);
+    // Each table is read once: tables that lie over one another would multiply the work.
+    total += section.data.size();
+    if (total > file_size_) return Error(section.name, 0, "relocation tables overlap");
+  }
+  return absl::OkStatus();
+}
+
+ElfSymbol ElfFile::symbol(uint32_t index) const {
+  Elf64_Sym raw{};
+  Load(symbols_, index * sizeof(raw), raw);
+  return {.value = raw.st_value, .size = raw.st_size, .name = raw.st_name, .section = raw.st_shndx,
+          .type = static_cast<uint8_t>(ELF64_ST_TYPE(raw.st_info)),
+          .bind = static_cast<uint8_t>(ELF64_ST_BIND(raw.st_info)),
+          .visibility = static_cast<uint8_t>(ELF64_ST_VISIBILITY(raw.st_other))};
+}
+
+std::string_view ElfFile::NameOf(const ElfSymbol& symbol) const {
+  if (symbol.type == STT_SECTION && symbol.defined()) return sections[symbol.section].name;
+  return StringAt(symbol_names_, symbol.name);
+}
+
+absl::Status ElfFile::ReadRelocs(const ElfSection& section, std::vector<ElfReloc>& relocs) const {
+  relocs.clear();
+  bool sorted = true;
+  for (uint32_t index : section.reloc_sections) {
+    const ElfSection& table = sections[index];
+    for (size_t at = 0; at < table.data.size(); at += sizeof(Elf64_Rel)) {
+      Elf64_Rel raw;
+      if (!Load(table.data, at, raw)) return Error(table.name, at, "truncated");
+      const auto symbol = static_cast<uint32_t>(ELF64_R_SYM(raw.r_info));
+      if (symbol >= symbol_count_ || raw.r_offset >= section.size) {
+        return Error(table.name, at, "relocation of what does not exist");
+      }
+      sorted = sorted && (relocs.empty() || relocs.back().offset <= raw.r_offset);
+      relocs.push_back({raw.r_offset, static_cast<uint32_t>(ELF64_R_TYPE(raw.r_info)), symbol});
+    }
+  }
+  if (!sorted) {
+    std::stable_sort(relocs.begin(), relocs.end(),
+                     [](const ElfReloc& a, const ElfReloc& b) { return a.offset < b.offset; });
+  }
+  return absl::OkStatus();
 }
 
 const ElfSection* ElfFile::Find(std::string_view section) const {
@@ -147,7 +214,11 @@ const ElfSection* ElfFile::Find(std::string_view section) const {
 
 absl::Status ElfFile::Error(std::string_view section, uint64_t offset,
                             const std::string& cause) const {
-  return base::InvalidArgument("reading object {}: section {}, offset {:#x}: {}", name, section,
+  // A forged name must not make two lines of one, nor speak to the terminal.
+  std::string printable(section.substr(0, kMaxNameInError));
+  std::replace_if(printable.begin(), printable.end(), [](unsigned char c) { return c < ' ' || c > '~'; },
+                  '?');
+  return base::InvalidArgument("reading object {}: section {}, offset {:#x}: {}", name, printable,
                                offset, cause);
 }
 

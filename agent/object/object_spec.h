@@ -8,25 +8,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "agent/object/code.h"
 #include "agent/settings/settings.h"
 
 namespace bonsai::object {
 
-// One eBPF instruction slot, laid out as in the ELF (little endian). A 64-bit immediate takes two
-// slots. Nothing is checked: registers may be 11..15, opcodes unknown.
-struct Insn {
-  uint8_t opcode = 0;
-  uint8_t dst : 4 = 0;
-  uint8_t src : 4 = 0;
-  int16_t offset = 0;
-  int32_t imm = 0;
-};
-static_assert(sizeof(Insn) == 8);
+class Image;
 
 // What a relocation makes of an instruction.
 enum class RefKind : uint8_t {
@@ -46,22 +39,14 @@ struct Ref {
   int64_t offset = 0;   // kData: byte offset inside the section
 };
 
-// `file` and `text` (the source line as BTF keeps it) are for ObjectSpec::String().
-struct SourceLine {
-  uint32_t slot = 0;    // slot inside the function
-  uint32_t line = 0;    // 1-based
-  uint32_t file = 0;
-  uint32_t text = 0;
-};
-
 struct Function {
   std::string name;
   std::string section;          // ELF section
   uint32_t section_slot = 0;    // first slot inside that section
   bool is_global = false;       // not static: verified on its own by kernels
-  std::vector<Insn> insns;      // slots
+  Insns insns;                  // slots
   std::vector<Ref> refs;        // sorted by slot, at most one a slot
-  std::vector<SourceLine> lines;  // sorted by slot; empty without BTF line info
+  SourceLines lines;            // sorted by slot; empty without BTF line info
   std::vector<std::string> tags;  // BTF decl tags on the function
 };
 
@@ -115,6 +100,18 @@ struct Constant {
   std::string doc;
   std::optional<int64_t> min, max;
   std::vector<std::string> requires_keys;
+  uint32_t type = 0;             // BTF id of its type, for FindField(); 0: unknown
+};
+
+// Bytes of a read-only section that have a name of their own.
+struct Field {
+  uint32_t section = 0;          // index into data_sections
+  uint32_t offset = 0;           // bytes, inside the section
+  uint32_t size = 0;             // bytes; of a bit field, 1 to 8: those that hold its bits
+  uint32_t bit_offset = 0, bit_size = 0;  // from the lowest bit of those bytes, little endian; bit_size 0: whole bytes
+  bool is_bool = false;
+  bool is_signed = false;
+  bool is_integer = false;       // bool, int or enum of 1, 2, 4 or 8 bytes, or a bit field of these
 };
 
 struct ObjectSpec {
@@ -126,7 +123,8 @@ struct ObjectSpec {
   std::vector<DataSection> data_sections;
   std::vector<Constant> constants;
   std::vector<std::string> externs;  // symbols that Ref::kExtern names
-  std::string strings;           // BTF string section
+  std::string_view strings;      // BTF string section, part of `image`
+  std::shared_ptr<const Image> image;  // the file's bytes; nullptr: made by hand
 
   // The 0-terminated string at `offset` of `strings`; "" when out of range. Lives as long as this.
   std::string_view String(uint32_t offset) const;
@@ -135,10 +133,22 @@ struct ObjectSpec {
   const Constant* FindConstant(const std::string& name) const;
 };
 
+// Where the bytes of the file are kept, as long as anything made from them.
+enum class Storage {
+  kCopied,  // in memory of our own: the file may change or go
+  // In the file: no copy, but whoever shortens it ends this process. For tools that run once.
+  kMapped,
+};
+
 // InvalidArgument with file, section and offset for what is not a BPF object or is truncated.
-absl::StatusOr<ObjectSpec> Read(const std::string& path);
+absl::StatusOr<ObjectSpec> Read(const std::string& path, Storage storage = Storage::kCopied);
 // `name`: what to call it in errors.
 absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, const std::vector<uint8_t>& bytes);
+
+// "name", "name.field", "name.field.sub[2]": part of a constant. A prefix "__config_" of the name may
+// be left out; members of anonymous structs and unions count as the outer one's. NotFound names the
+// nearest there is; InvalidArgument for what is no path.
+absl::StatusOr<Field> FindField(const ObjectSpec& object, std::string_view path);
 
 // The settings that the constants of these objects declare (origin kSetting), one spec a key.
 // InvalidArgument when two objects declare one name differently.

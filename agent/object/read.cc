@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <elf.h>
-
 #include <filesystem>
-#include <fstream>
 
 #include "agent/base/status.h"
 #include "agent/object/builder.h"
@@ -11,7 +8,7 @@
 namespace bonsai::object {
 namespace {
 
-constexpr std::streamoff kMaxFileBytes = 256 << 20;
+constexpr size_t kMaxItemBytes = 64 << 20;  // of functions, maps, constants and their names
 
 std::string ShortName(const std::string& path) {
   std::string name = std::filesystem::path(path).filename().string();
@@ -45,14 +42,16 @@ std::string_view ObjectSpec::String(uint32_t offset) const {
   return StringAt({reinterpret_cast<const uint8_t*>(strings.data()), strings.size()}, offset);
 }
 
-absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, const std::vector<uint8_t>& bytes) {
-  ASSIGN_OR_RETURN(const ElfFile elf, ElfFile::Parse(name, bytes));
+namespace {
+
+absl::StatusOr<ObjectSpec> ReadImage(const std::string& name, std::shared_ptr<Image> image) {
+  ASSIGN_OR_RETURN(const ElfFile elf, ElfFile::Parse(name, *image));
+  image->Close();
+  if (const ElfSection* types = elf.Find(".BTF")) image->btf = types->data;
   Builder builder(elf);
   builder.spec.name = ShortName(name);
   builder.spec.path = name;
-  for (const ElfSymbol& symbol : elf.symbols) {
-    if (symbol.bind != STB_LOCAL && symbol.defined()) builder.globals.emplace(symbol.name, &symbol);
-  }
+  builder.spec.image = std::move(image);
   RETURN_IF_ERROR(builder.ReadTypes());
   RETURN_IF_ERROR(builder.ReadMaps());
   RETURN_IF_ERROR(builder.ReadData());
@@ -65,24 +64,21 @@ absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, const std::vector<
   return std::move(builder.spec);
 }
 
-absl::StatusOr<ObjectSpec> Read(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
-    return base::InvalidArgument("reading object {}: it is a directory", path);
-  }
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) return base::InvalidArgument("reading object {}: cannot open the file", path);
-  const std::streamoff size = file.tellg();
-  if (size < 0 || size > kMaxFileBytes) {
-    return base::InvalidArgument("reading object {}: not a file of at most {} bytes", path,
-                                 kMaxFileBytes);
-  }
-  std::vector<uint8_t> bytes(static_cast<size_t>(size));
-  file.seekg(0);
-  if (!file.read(reinterpret_cast<char*>(bytes.data()), size)) {
-    return base::InvalidArgument("reading object {}: cannot read the file", path);
-  }
-  return ReadBytes(path, bytes);
+}  // namespace
+
+absl::Status Builder::Charge(std::string_view section, uint64_t offset, size_t bytes) {
+  charged_ += bytes;
+  if (charged_ <= kMaxItemBytes) return absl::OkStatus();
+  return elf.Error(section, offset, "too many names, or too long ones");
+}
+
+absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, const std::vector<uint8_t>& bytes) {
+  return ReadImage(name, Image::Copy(bytes));
+}
+
+absl::StatusOr<ObjectSpec> Read(const std::string& path, Storage storage) {
+  ASSIGN_OR_RETURN(std::shared_ptr<Image> image, Image::Open(path, storage));
+  return ReadImage(path, std::move(image));
 }
 
 }  // namespace bonsai::object

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Functions: program sections and .text, split by symbols, static functions too.
-#include <elf.h>
-
 #include <algorithm>
 #include <charconv>
 
@@ -14,6 +12,13 @@ namespace {
 constexpr uint64_t kSlot = sizeof(Insn);
 // Four of the largest programs a kernel takes; only forged symbol tables name more code than that.
 constexpr size_t kMaxSlots = 4 << 20;
+
+// At one place (aliases) the strong name goes first, then the weak, then the static: calls and
+// pointers resolve to the first.
+int Rank(const ElfSymbol& symbol) {
+  if (symbol.bind == STB_LOCAL) return 2;
+  return symbol.bind == STB_WEAK ? 1 : 0;
+}
 
 }  // namespace
 
@@ -29,119 +34,160 @@ std::optional<TailSlot> ParseTail(std::string_view text) {
 }
 
 absl::Status Builder::ReadFunctions() {
-  std::map<uint32_t, std::vector<const ElfSymbol*>> by_section;
-  for (const ElfSymbol& symbol : elf.symbols) {
-    if (symbol.type == STT_FUNC) by_section[symbol.section].push_back(&symbol);
+  for (const ElfSection& section : elf.sections) {
+    if (section.executable() && section.size % kSlot != 0) {
+      return elf.Error(section.name, section.size, "not a whole number of instructions");
+    }
+  }
+  functions_of.resize(elf.sections.size());
+  const std::vector<FunctionSymbol> symbols = FunctionSymbols();
+  spec.functions.reserve(symbols.size());
+  for (const FunctionSymbol& each : symbols) RETURN_IF_ERROR(AddFunction(each));
+  RETURN_IF_ERROR(AddTags());
+  spec.programs.reserve(program_functions.size());
+  for (uint32_t i : program_functions) RETURN_IF_ERROR(AddProgram(i));
+  return absl::OkStatus();
+}
+
+// Sorted by section and place. Code without any symbol is one function named like its section.
+std::vector<Builder::FunctionSymbol> Builder::FunctionSymbols() const {
+  std::vector<FunctionSymbol> symbols;
+  std::vector<bool> named(elf.sections.size());
+  for (uint32_t i : elf.code_symbols) {
+    const ElfSymbol symbol = elf.symbol(i);
+    const ElfSection& section = elf.sections[symbol.section];
+    // An empty function may stand behind the last instruction: nothing can run it.
+    if (!section.executable() || (symbol.value == section.size && symbol.size == 0)) continue;
+    named[symbol.section] = true;
+    symbols.push_back({symbol, section.size});
   }
   for (uint32_t i = 0; i < elf.sections.size(); ++i) {
-    if (elf.sections[i].executable()) RETURN_IF_ERROR(AddSectionFunctions(i, by_section[i]));
+    const ElfSection& section = elf.sections[i];
+    if (!section.executable() || section.size == 0 || named[i]) continue;
+    const ElfSymbol whole{.size = section.size, .section = static_cast<uint16_t>(i),
+                          .type = STT_SECTION, .bind = STB_GLOBAL};
+    symbols.push_back({whole, section.size});
   }
-  for (Function& function : spec.functions) {
-    AddTags(function);
-    AddLines(function);
+  std::stable_sort(symbols.begin(), symbols.end(),
+                   [](const FunctionSymbol& x, const FunctionSymbol& y) {
+                     const ElfSymbol &a = x.symbol, &b = y.symbol;
+                     if (a.section != b.section) return a.section < b.section;
+                     return a.value != b.value ? a.value < b.value : Rank(a) < Rank(b);
+                   });
+  for (size_t i = symbols.size(); i-- > 1;) {
+    const FunctionSymbol& next = symbols[i];
+    FunctionSymbol& each = symbols[i - 1];
+    if (next.symbol.section != each.symbol.section) continue;
+    each.end = next.symbol.value == each.symbol.value ? next.end : next.symbol.value;
   }
-  for (uint32_t i : program_functions) AddProgram(i);
-  return absl::OkStatus();
+  return symbols;
 }
 
-absl::Status Builder::AddSectionFunctions(uint32_t index, std::vector<const ElfSymbol*> symbols) {
-  const ElfSection& section = elf.sections[index];
-  if (section.data.size() % kSlot != 0) {
-    return elf.Error(section.name, section.data.size(), "not a whole number of instructions");
-  }
-  // At one place (aliases) the global name goes first: calls then resolve to it.
-  std::stable_sort(symbols.begin(), symbols.end(), [](const ElfSymbol* a, const ElfSymbol* b) {
-    return a->value != b->value ? a->value < b->value
-                                : (a->bind != STB_LOCAL) > (b->bind != STB_LOCAL);
-  });
-  ElfSymbol whole{.name = section.name, .size = section.size,
-                  .section = static_cast<uint16_t>(index), .type = STT_FUNC, .bind = STB_GLOBAL};
-  if (symbols.empty() && section.size > 0) symbols.push_back(&whole);
-  for (size_t i = 0; i < symbols.size(); ++i) {
-    uint64_t end = section.size;
-    for (size_t next = i + 1; next < symbols.size(); ++next) {
-      if (symbols[next]->value == symbols[i]->value) continue;
-      end = symbols[next]->value;
-      break;
-    }
-    RETURN_IF_ERROR(AddFunction(*symbols[i], end));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Builder::AddFunction(const ElfSymbol& symbol, uint64_t end) {
+absl::Status Builder::AddFunction(const FunctionSymbol& each) {
+  const ElfSymbol& symbol = each.symbol;
   const ElfSection& section = elf.sections[symbol.section];
-  if (symbol.size != 0) end = std::min(end, symbol.value + symbol.size);
+  uint64_t end = each.end;
+  if (symbol.size != 0 && symbol.size < end - std::min(end, symbol.value)) {
+    end = symbol.value + symbol.size;
+  }
   if (symbol.value % kSlot != 0 || end % kSlot != 0 || symbol.value >= end ||
       end > section.data.size()) {
     return elf.Error(section.name, symbol.value, "function symbol does not fit its section");
   }
-  const bool hidden = symbol.visibility == STV_HIDDEN || symbol.visibility == STV_INTERNAL;
-  Function function{.name = std::string(symbol.name), .section = std::string(section.name),
-                    .section_slot = static_cast<uint32_t>(symbol.value / kSlot),
-                    // libbpf turns hidden functions into static ones.
-                    .is_global = symbol.bind != STB_LOCAL && !hidden};
-  total_slots += (end - symbol.value) / kSlot;
-  if (total_slots > kMaxSlots) {
+  const uint64_t slots = (end - symbol.value) / kSlot;
+  const std::string_view name = elf.NameOf(symbol);
+  total_slots_ += slots;
+  if (total_slots_ > kMaxSlots) {
     return elf.Error(section.name, symbol.value, "too many instructions");
   }
-  function.insns.resize((end - symbol.value) / kSlot);
-  std::memcpy(function.insns.data(), section.data.data() + symbol.value, end - symbol.value);
-  const Place place{symbol.section, function.section_slot};
+  RETURN_IF_ERROR(Charge(section.name, symbol.value,
+                         sizeof(Function) + name.size() + section.name.size()));
   const auto index = static_cast<uint32_t>(spec.functions.size());
-  function_at.emplace(place, index);
-  function_sections.push_back(symbol.section);
+  FunctionRange& range = functions_of[symbol.section];
+  if (range.count++ == 0) range.first = index;
+  Function& function = spec.functions.emplace_back();
+  function.name = name;
+  function.section = section.name;
+  function.section_slot = static_cast<uint32_t>(symbol.value / kSlot);
+  // libbpf turns hidden functions into static ones.
+  const bool hidden = symbol.visibility == STV_HIDDEN || symbol.visibility == STV_INTERNAL;
+  function.is_global = symbol.bind != STB_LOCAL && !hidden;
+  function.insns = CodeAt(section.data.subspan(symbol.value), slots);
+  AddLines(function, section.name);
   // libbpf loads whatever is not static outside .text as a program.
   if (section.name != ".text" && symbol.bind != STB_LOCAL) program_functions.push_back(index);
-  spec.functions.push_back(std::move(function));
   return absl::OkStatus();
 }
 
-// Records of one section between two byte offsets, in a vector sorted by offset.
-template <typename Record, typename Offset>
-std::span<const Record> Between(const std::map<std::string_view, std::vector<Record>>& table,
-                                const Function& function, Offset offset) {
-  const auto found = table.find(function.section);
-  if (found == table.end()) return {};
-  const uint64_t begin = function.section_slot * kSlot;
-  const uint64_t end = begin + function.insns.size() * kSlot;
-  const auto before = [&](const Record& record, uint64_t limit) { return offset(record) < limit; };
-  const auto& records = found->second;
-  const auto first = std::lower_bound(records.begin(), records.end(), begin, before);
-  return {first, std::lower_bound(first, records.end(), end, before)};
+// A view of the image, unless the code stands where no instruction can be read in place.
+Insns Builder::CodeAt(Bytes code, size_t slots) const {
+  if (reinterpret_cast<uintptr_t>(code.data()) % alignof(Insn) == 0) {
+    return {{spec.image, reinterpret_cast<const Insn*>(code.data())}, slots};
+  }
+  std::vector<Insn> copy(slots);
+  std::memcpy(copy.data(), code.data(), slots * kSlot);
+  return copy;
 }
 
-void Builder::AddTags(Function& function) {
-  if (!btf) return;
-  uint32_t id = btf->FindFunction(function.name);
-  if (ext) {
-    for (const auto& [offset, type] :
-         Between(ext->functions, function, [](const auto& info) { return info.first; })) {
-      // Aliases share code: the record belongs to the one it names.
-      if (btf->Name(btf->type(type)) == function.name) id = type;
+void Builder::AddLines(Function& function, std::string_view section) const {
+  if (!ext) return;
+  const auto found = ext->lines.find(section);
+  if (found == ext->lines.end()) return;
+  const BtfExt::Records& records = found->second;
+  function.lines = {{{spec.image, records.bytes.data()}, records.count, records.stride},
+                    function.section_slot, static_cast<uint32_t>(function.insns.size())};
+}
+
+absl::Status Builder::AddTags() {
+  const std::vector<uint32_t> tagged = btf ? btf->TaggedFunctions() : std::vector<uint32_t>();
+  if (tagged.empty()) return absl::OkStatus();
+  ByName<uint32_t> by_name;
+  for (uint32_t id : tagged) by_name.emplace(btf->Name(btf->type(id)), id);
+  for (Function& function : spec.functions) {
+    const uint32_t exact = RecordedType(function);
+    const auto found = by_name.find(function.name);
+    const uint32_t id = exact != 0 || found == by_name.end() ? exact : found->second;
+    const std::vector<std::string_view> tags = btf->Tags(id);
+    for (std::string_view tag : tags) {
+      RETURN_IF_ERROR(Charge(function.section, function.section_slot * kSlot, 32 + tag.size()));
+      function.tags.emplace_back(tag);
     }
   }
-  for (std::string_view tag : btf->Tags(id)) function.tags.emplace_back(tag);
+  return absl::OkStatus();
 }
 
-void Builder::AddLines(Function& function) {
-  if (!ext) return;
-  const auto lines = Between(ext->lines, function, [](const auto& line) { return line.offset; });
-  function.lines.reserve(lines.size());
-  for (const BtfExt::Line& line : lines) {
-    const auto slot = static_cast<uint32_t>(line.offset / kSlot) - function.section_slot;
-    function.lines.push_back(
-        {.slot = slot, .line = line.line, .file = line.file, .text = line.text});
+// The FUNC that .BTF.ext names for this function, or 0. Aliases share code: the record belongs to
+// the one it names.
+uint32_t Builder::RecordedType(const Function& function) const {
+  if (!ext) return 0;
+  const auto found = ext->functions.find(function.section);
+  if (found == ext->functions.end()) return 0;
+  const BtfExt::Records& records = found->second;
+  uint32_t first = 0;
+  const uint64_t offset = function.section_slot * kSlot;
+  for (uint32_t count = records.count; count > 0;) {
+    const uint32_t half = count / 2;
+    const bool before = records.Word(first + half, 0) < offset;
+    first += before ? half + 1 : 0;
+    count = before ? count - half - 1 : half;
   }
+  if (first == records.count || records.Word(first, 0) != offset) return 0;
+  const uint32_t id = records.Word(first, 1);
+  return btf->Name(btf->type(id)) == function.name ? id : 0;
 }
 
-void Builder::AddProgram(uint32_t index) {
+absl::Status Builder::AddProgram(uint32_t index) {
   const Function& function = spec.functions[index];
-  Program program{.name = function.name, .section = function.section, .function = index};
+  RETURN_IF_ERROR(Charge(function.section, function.section_slot * kSlot,
+                         sizeof(Program) + function.name.size() + function.section.size()));
+  Program& program = spec.programs.emplace_back();
+  program.name = function.name;
+  program.section = function.section;
+  program.function = index;
   for (const std::string& tag : function.tags) {
     if (const auto text = TagValue(tag, "tail:")) program.tail = ParseTail(*text);
   }
-  spec.programs.push_back(std::move(program));
+  return absl::OkStatus();
 }
 
 }  // namespace bonsai::object

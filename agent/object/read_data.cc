@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Data sections that libbpf turns into maps, and the variables of the read-only ones.
-#include <elf.h>
+#include <absl/container/flat_hash_set.h>
 
 #include <algorithm>
 #include <charconv>
-#include <set>
 
 #include "agent/base/status.h"
 #include "agent/object/builder.h"
@@ -12,8 +11,8 @@
 namespace bonsai::object {
 namespace {
 
-// More than any map of globals needs; keeps a forged .bss from eating the memory.
-constexpr uint64_t kMaxSectionBytes = 64 << 20;
+// More than any object's globals need; keeps a forged .bss from eating the memory.
+constexpr uint64_t kMaxDataBytes = 64 << 20;
 
 bool IsOrIsBelow(std::string_view name, std::string_view base) {
   return name == base || (name.starts_with(base) && name[base.size()] == '.');
@@ -47,7 +46,8 @@ void ApplyTags(const std::vector<std::string_view>& tags, Constant& constant) {
 bool IsNumberSize(uint64_t size) { return size == 1 || size == 2 || size == 4 || size == 8; }
 
 void SetType(const Btf& btf, uint32_t type_id, Constant& constant) {
-  const Btf::Type& type = btf.type(btf.Strip(type_id));
+  const Btf::Type type = btf.type(btf.Strip(type_id));
+  constant.type = type_id;
   const uint32_t encoding = btf.IntEncoding(type);
   constant.is_bool = (encoding & BTF_INT_BOOL) != 0;
   constant.is_signed = (encoding & BTF_INT_SIGNED) != 0;
@@ -59,6 +59,23 @@ void SetType(const Btf& btf, uint32_t type_id, Constant& constant) {
 }  // namespace
 
 absl::Status Builder::ReadData() {
+  RETURN_IF_ERROR(AddSections());
+  // Of several sections of one name BTF describes the first.
+  ByName<uint32_t> read_only;
+  for (uint32_t i = 0; i < spec.data_sections.size(); ++i) {
+    if (spec.data_sections[i].read_only) read_only.emplace(spec.data_sections[i].name, i);
+  }
+  for (uint32_t id : btf ? btf->sections() : std::vector<uint32_t>()) {
+    const Btf::Type datasec = btf->type(id);
+    const auto found = read_only.find(btf->Name(datasec));
+    if (found != read_only.end()) RETURN_IF_ERROR(AddConstants(datasec, found->second));
+  }
+  return AddSymbolConstants();
+}
+
+absl::Status Builder::AddSections() {
+  data_index.resize(elf.sections.size());
+  uint64_t total = 0;
   for (uint32_t i = 0; i < elf.sections.size(); ++i) {
     const ElfSection& section = elf.sections[i];
     const bool read_only = IsOrIsBelow(section.name, ".rodata");
@@ -66,64 +83,77 @@ absl::Status Builder::ReadData() {
       continue;
     }
     if (section.type != SHT_PROGBITS && section.type != SHT_NOBITS) continue;
-    if (section.size > kMaxSectionBytes) return elf.Error(section.name, 0, "too large");
-    DataSection data{.name = std::string(section.name), .read_only = read_only};
+    if (section.size > kMaxDataBytes - total) return elf.Error(section.name, 0, "too large");
+    total += section.size;
+    DataSection& data = spec.data_sections.emplace_back();
+    data.name = section.name;
+    data.read_only = read_only;
     data.bytes.assign(section.data.begin(), section.data.end());
     data.bytes.resize(section.size);
     data_index[i] = static_cast<uint32_t>(spec.data_sections.size());
-    spec.data_sections.push_back(std::move(data));
   }
-  for (uint32_t id = 1; btf && id < btf->count(); ++id) {
-    const Btf::Type& datasec = btf->type(id);
-    if (datasec.kind != BTF_KIND_DATASEC) continue;
-    for (uint32_t i = 0; i < spec.data_sections.size(); ++i) {
-      const DataSection& section = spec.data_sections[i];
-      if (section.read_only && section.name == btf->Name(datasec)) AddConstants(datasec, i);
-    }
-  }
-  AddSymbolConstants();
   return absl::OkStatus();
 }
 
-void Builder::AddConstants(const Btf::Type& datasec, uint32_t index) {
+absl::Status Builder::AddConstants(const Btf::Type& datasec, uint32_t index) {
   const DataSection& section = spec.data_sections[index];
+  spec.constants.reserve(spec.constants.size() + datasec.vlen);
   for (uint32_t i = 0; i < datasec.vlen; ++i) {
     const Btf::SectionVariable variable = btf->VariableAt(datasec, i);
-    const Btf::Type& var = btf->type(variable.type);
-    Constant constant{.name = std::string(btf->Name(var)), .section = index,
-                      .offset = variable.offset, .size = variable.size};
-    const auto symbol = globals.find(btf->Name(var));
-    if (btf->Linkage(var) != BTF_VAR_STATIC && symbol != globals.end()) {
-      constant.offset = static_cast<uint32_t>(symbol->second->value);
+    const Btf::Type var = btf->type(variable.type);
+    const std::string_view name = btf->Name(var);
+    Constant constant{.section = index, .offset = variable.offset, .size = variable.size};
+    const auto global = globals.find(name);
+    if (btf->Linkage(var) != BTF_VAR_STATIC && global != globals.end()) {
+      constant.offset = static_cast<uint32_t>(elf.symbol(global->second).value);
     }
-    if (constant.name.empty() || constant.size > section.bytes.size() ||
+    if (name.empty() || constant.size > section.bytes.size() ||
         constant.offset > section.bytes.size() - constant.size) {
       continue;
     }
+    constant.name = name;
     SetType(*btf, var.size_or_type, constant);
-    ApplyTags(btf->Tags(variable.type), constant);
+    size_t size = sizeof(Constant) + name.size();
+    const std::vector<std::string_view> tags = btf->Tags(variable.type);
+    for (std::string_view tag : tags) size += tag.size();
+    RETURN_IF_ERROR(Charge(section.name, constant.offset, size));
+    ApplyTags(tags, constant);
     spec.constants.push_back(std::move(constant));
   }
+  return absl::OkStatus();
 }
 
 // What BTF does not name: all variables of an object without BTF.
-void Builder::AddSymbolConstants() {
-  std::set<std::pair<uint32_t, uint32_t>> known;
-  for (const Constant& constant : spec.constants) known.emplace(constant.section, constant.offset);
-  for (const ElfSymbol& symbol : elf.symbols) {
-    const auto index = symbol.defined() ? data_index.find(symbol.section) : data_index.end();
-    if (symbol.type != STT_OBJECT || symbol.name.empty() || index == data_index.end()) continue;
-    const DataSection& section = spec.data_sections[index->second];
+absl::Status Builder::AddSymbolConstants() {
+  absl::flat_hash_set<uint64_t> known;
+  const auto place = [](uint32_t section, uint32_t offset) {
+    return uint64_t{section} << 32 | offset;
+  };
+  known.reserve(spec.constants.size());
+  for (const Constant& constant : spec.constants) {
+    known.insert(place(constant.section, constant.offset));
+  }
+  for (uint32_t i : elf.data_symbols) {
+    const ElfSymbol symbol = elf.symbol(i);
+    const uint32_t index = data_index[symbol.section];
+    const std::string_view name = elf.NameOf(symbol);
+    if (index == 0 || name.empty()) continue;
+    const DataSection& section = spec.data_sections[index - 1];
     if (!section.read_only || symbol.size > section.bytes.size() ||
         symbol.value > section.bytes.size() - symbol.size) {
       continue;
     }
     const auto offset = static_cast<uint32_t>(symbol.value);
-    if (!known.emplace(index->second, offset).second) continue;
-    spec.constants.push_back({.name = std::string(symbol.name), .section = index->second,
-                              .offset = offset, .size = static_cast<uint32_t>(symbol.size),
-                              .is_integer = IsNumberSize(symbol.size)});
+    if (!known.insert(place(index - 1, offset)).second) continue;
+    RETURN_IF_ERROR(Charge(section.name, offset, sizeof(Constant) + name.size()));
+    Constant& constant = spec.constants.emplace_back();
+    constant.name = name;
+    constant.section = index - 1;
+    constant.offset = offset;
+    constant.size = static_cast<uint32_t>(symbol.size);
+    constant.is_integer = IsNumberSize(symbol.size);
   }
+  return absl::OkStatus();
 }
 
 }  // namespace bonsai::object

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each instruction refers to: relocations, calls the compiler resolved itself, CO-RE sites.
-#include <elf.h>
 #include <linux/bpf.h>
 
 #include <algorithm>
@@ -20,57 +19,87 @@ bool IsLocalCall(const Insn& insn) {
   return insn.opcode == kCall && insn.src == BPF_PSEUDO_CALL;
 }
 
+// Slots of calls to functions of this object, other than those a relocation describes.
+void FindLocalCalls(const Insns& insns, std::vector<uint32_t>& calls) {
+  calls.clear();
+  const Insn* const first = insns.data();
+  const auto size = static_cast<uint32_t>(insns.size());
+  for (uint32_t slot = 0; slot < size; ++slot) {
+    if (IsLocalCall(first[slot])) calls.push_back(slot);
+  }
+}
+
+// The part of a sorted list that lies between two byte offsets.
+template <typename Item, typename Offset>
+std::span<const Item> Between(const std::vector<Item>& items, uint64_t begin, uint64_t end,
+                              Offset offset) {
+  const auto before = [&](const Item& item, uint64_t at) { return offset(item) < at; };
+  const auto first = std::lower_bound(items.begin(), items.end(), begin, before);
+  return {first, std::lower_bound(first, items.end(), end, before)};
+}
+
 }  // namespace
 
 absl::Status Builder::ReadReferences() {
-  for (size_t i = 0; i < spec.functions.size(); ++i) {
-    RETURN_IF_ERROR(AddReferences(function_sections[i], spec.functions[i]));
+  std::vector<ElfReloc> relocs;
+  for (uint32_t i = 0; i < elf.sections.size(); ++i) {
+    const FunctionRange& range = functions_of[i];
+    if (range.count == 0) continue;
+    RETURN_IF_ERROR(elf.ReadRelocs(elf.sections[i], relocs));
+    for (uint32_t f = range.first; f < range.first + range.count; ++f) {
+      RETURN_IF_ERROR(AddReferences(i, relocs, spec.functions[f]));
+    }
   }
   return absl::OkStatus();
 }
 
-absl::Status Builder::AddReferences(uint32_t section, Function& function) {
+absl::Status Builder::AddReferences(uint32_t section, const std::vector<ElfReloc>& relocs,
+                                    Function& function) {
   const ElfSection& code = elf.sections[section];
   const uint64_t begin = uint64_t{function.section_slot} * kSlot;
   const uint64_t end = begin + function.insns.size() * kSlot;
-  std::map<uint32_t, Ref> refs;
-  if (ext) {
-    const auto found = ext->core_relocs.find(code.name);
-    if (found != ext->core_relocs.end()) {
-      for (uint32_t offset : found->second) {
-        if (offset < begin || offset >= end) continue;
-        const auto slot = static_cast<uint32_t>((offset - begin) / kSlot);
-        refs[slot] = {.slot = slot, .kind = RefKind::kCore};
-      }
-    }
-  }
-  const auto first = std::lower_bound(code.relocs.begin(), code.relocs.end(), begin,
-                                      [](const ElfReloc& r, uint64_t at) { return r.offset < at; });
-  for (auto reloc = first; reloc != code.relocs.end() && reloc->offset < end; ++reloc) {
-    if (reloc->offset % kSlot != 0) return elf.Error(code.name, reloc->offset, "odd relocation");
-    const auto slot = static_cast<uint32_t>((reloc->offset - begin) / kSlot);
-    ASSIGN_OR_RETURN(Ref ref, Resolve(section, *reloc, function.insns[slot]));
-    ref.slot = slot;
-    refs[slot] = ref;
-  }
+  const auto core = Between(CoreSites(code.name), begin, end, [](uint32_t at) { return at; });
+  const auto own = Between(relocs, begin, end, [](const ElfReloc& reloc) { return reloc.offset; });
   // Calls inside one section need no relocation.
-  for (uint32_t slot = 0; slot < function.insns.size(); ++slot) {
-    if (!IsLocalCall(function.insns[slot]) || refs.contains(slot)) continue;
-    const int64_t target = int64_t{function.section_slot} + slot + function.insns[slot].imm + 1;
-    ASSIGN_OR_RETURN(Ref ref, FunctionRef(RefKind::kCall, section, target, code.name,
-                                          begin + slot * uint64_t{kSlot}));
+  FindLocalCalls(function.insns, calls_);
+  const auto slot_of = [&](uint64_t offset) { return static_cast<uint32_t>((offset - begin) / kSlot); };
+  refs_.clear();
+  for (size_t c = 0, r = 0, l = 0;;) {
+    const uint32_t core_slot = c < core.size() ? slot_of(core[c]) : UINT32_MAX;
+    const uint32_t reloc_slot = r < own.size() ? slot_of(own[r].offset) : UINT32_MAX;
+    const uint32_t call_slot = l < calls_.size() ? calls_[l] : UINT32_MAX;
+    const uint32_t slot = std::min({core_slot, reloc_slot, call_slot});
+    if (slot == UINT32_MAX) break;
+    Ref ref{.kind = RefKind::kCore};
+    if (reloc_slot == slot) {
+      ASSIGN_OR_RETURN(ref, Resolve(section, own[r], function.insns[slot]));
+    } else if (core_slot != slot) {
+      const int64_t target = int64_t{function.section_slot} + slot + function.insns[slot].imm + 1;
+      ASSIGN_OR_RETURN(ref, FunctionRef(RefKind::kCall, section, target, code.name,
+                                        begin + slot * uint64_t{kSlot}));
+    }
     ref.slot = slot;
-    refs[slot] = ref;
+    refs_.push_back(ref);
+    while (c < core.size() && slot_of(core[c]) == slot) ++c;
+    while (r < own.size() && slot_of(own[r].offset) == slot) ++r;
+    if (call_slot == slot) ++l;
   }
-  function.refs.reserve(refs.size());
-  for (const auto& [slot, ref] : refs) function.refs.push_back(ref);
+  function.refs = refs_;
   return absl::OkStatus();
+}
+
+const std::vector<uint32_t>& Builder::CoreSites(std::string_view section) const {
+  static const std::vector<uint32_t> kNone;
+  if (!ext) return kNone;
+  const auto found = ext->core_relocs.find(section);
+  return found == ext->core_relocs.end() ? kNone : found->second;
 }
 
 absl::StatusOr<Ref> Builder::Resolve(uint32_t section, const ElfReloc& reloc, const Insn& insn) {
   const ElfSection& code = elf.sections[section];
-  const ElfSymbol& symbol = elf.symbols[reloc.symbol];
-  if (!symbol.defined()) return ExternRef(symbol.name);
+  const ElfSymbol symbol = elf.symbol(reloc.symbol);
+  if (reloc.offset % kSlot != 0) return elf.Error(code.name, reloc.offset, "odd relocation");
+  if (!symbol.defined()) return ExternRef(elf.NameOf(symbol));
   if (insn.opcode == kCall) {
     const int64_t target = static_cast<int64_t>(symbol.value / kSlot) + insn.imm + 1;
     return FunctionRef(RefKind::kCall, symbol.section, target, code.name, reloc.offset);
@@ -83,45 +112,55 @@ absl::StatusOr<Ref> Builder::Resolve(uint32_t section, const ElfReloc& reloc, co
     const int64_t target = (static_cast<int64_t>(symbol.value) + insn.imm) / kSlot;
     return FunctionRef(RefKind::kFunctionAddress, symbol.section, target, code.name, reloc.offset);
   }
-  return ResolveData(section, reloc, insn);
+  return ResolveData(section, reloc, symbol, insn);
 }
 
 absl::StatusOr<Ref> Builder::ResolveData(uint32_t section, const ElfReloc& reloc,
-                                         const Insn& insn) {
+                                         const ElfSymbol& symbol, const Insn& insn) {
   const ElfSection& code = elf.sections[section];
-  const ElfSymbol& symbol = elf.symbols[reloc.symbol];
   const int64_t offset = static_cast<int64_t>(symbol.value) + insn.imm;
-  const std::string_view target = elf.sections[symbol.section].name;
-  if (target == kMapsSection) {
-    const auto map = MapAt(static_cast<uint64_t>(offset));
-    if (!map) return elf.Error(code.name, reloc.offset, "reference to no map");
-    return Ref{.kind = RefKind::kMap, .index = *map};
+  if (const uint32_t data = data_index[symbol.section]; data != 0) {
+    return Ref{.kind = RefKind::kData, .index = data - 1, .offset = offset};
   }
+  const MapPlace* map = insn.imm == 0 ? MapOf(reloc.symbol, symbol)
+                                      : MapAt(symbol.section, static_cast<uint64_t>(offset));
+  if (map != nullptr) return Ref{.kind = RefKind::kMap, .index = map->map};
+  const std::string_view target = elf.sections[symbol.section].name;
+  if (target == kMapsSection) return elf.Error(code.name, reloc.offset, "reference to no map");
   if (target == kArenaSection) {
     for (uint32_t i = 0; i < spec.maps.size(); ++i) {
       if (spec.maps[i].type == kMapTypeArena) return Ref{.kind = RefKind::kArena, .index = i};
     }
   }
-  const auto data = data_index.find(symbol.section);
   // A section this reader does not know (struct_ops, a newer libbpf's): its content is no fact.
-  if (data == data_index.end()) return ExternRef(target);
-  return Ref{.kind = RefKind::kData, .index = data->second, .offset = offset};
+  return ExternRef(target);
 }
 
 absl::StatusOr<Ref> Builder::FunctionRef(RefKind kind, uint32_t section, int64_t slot,
-                                         std::string_view from, uint64_t at) {
-  const auto found = slot < 0 || slot > UINT32_MAX
-                         ? function_at.end()
-                         : function_at.find({section, static_cast<uint32_t>(slot)});
-  if (found == function_at.end()) return elf.Error(from, at, "reference to no function's start");
-  return Ref{.kind = kind, .index = found->second};
+                                         std::string_view from, uint64_t at) const {
+  const auto found = slot < 0 ? std::nullopt : FunctionAt(section, static_cast<uint64_t>(slot));
+  if (!found) return elf.Error(from, at, "reference to no function's start");
+  return Ref{.kind = kind, .index = *found};
 }
 
-Ref Builder::ExternRef(std::string_view name) {
+std::optional<uint32_t> Builder::FunctionAt(uint32_t section, uint64_t slot) const {
+  const FunctionRange& range = functions_of[section];
+  const auto first = spec.functions.begin() + range.first;
+  const auto found = std::lower_bound(
+      first, first + range.count, slot,
+      [](const Function& function, uint64_t at) { return function.section_slot < at; });
+  if (found == first + range.count || found->section_slot != slot) return std::nullopt;
+  return static_cast<uint32_t>(found - spec.functions.begin());
+}
+
+absl::StatusOr<Ref> Builder::ExternRef(std::string_view name) {
   const auto [found, added] =
       extern_index_.emplace(name, static_cast<uint32_t>(spec.externs.size()));
-  if (added) spec.externs.emplace_back(name);
-  return {.kind = RefKind::kExtern, .index = found->second};
+  if (added) {
+    RETURN_IF_ERROR(Charge("symtab", 0, sizeof(std::string) + name.size()));
+    spec.externs.emplace_back(name);
+  }
+  return Ref{.kind = RefKind::kExtern, .index = found->second};
 }
 
 }  // namespace bonsai::object
