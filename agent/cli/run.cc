@@ -134,7 +134,9 @@ int ShowAnalysis(const Options& options, Style style) {
     return kExitUsage;
   }
   std::cout << Document(*analysis, options.format, style) << std::flush;
-  return kExitOk;
+  if (std::cout) return kExitOk;
+  std::cerr << "agentctl: writing the output: it could not be written whole\n";
+  return kExitUnreachable;
 }
 
 using Command = std::function<int(const Session&)>;

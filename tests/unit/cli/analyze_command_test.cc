@@ -2,9 +2,10 @@
 // agentctl analyze as a process: forms of output, messages and exit codes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -179,6 +180,16 @@ TEST_F(AnalyzeCommandTest, RefusesBadFlags) {
   ExpectRefused(Run(object_, {"--frobnicate"}), "--frobnicate");
   ExpectRefused(Run(object_, {object_}), object_);
   ExpectRefused(Run("-o", {"json"}), "OBJ is required");
+}
+
+TEST_F(AnalyzeCommandTest, FailsWhenItsOutputIsCutShort) {
+  const std::string err = directory_.path() + "/err";
+  const std::string command = std::string(BONSAI_BIN_DIR) + "/agentctl analyze " + object_ +
+                              " -o json > /dev/full 2> " + err;
+  const int status = std::system(command.c_str());
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_THAT(testing::ReadAll(err), HasSubstr("could not be written"));
 }
 
 TEST_F(AnalyzeCommandTest, HelpNamesEveryOption) {
