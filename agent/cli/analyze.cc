@@ -40,7 +40,9 @@ absl::Status Complete(const AnalyzeOptions& options, Analysis& analysis) {
 
 absl::StatusOr<Analysis> Analyze(const AnalyzeOptions& options) {
   const Clock::time_point start = Clock::now();
-  ASSIGN_OR_RETURN(object::ObjectSpec object, object::Read(options.object));
+  // Not copied: this is half of the reading, and the process ends with the answer.
+  ASSIGN_OR_RETURN(object::ObjectSpec object,
+                   object::Read(options.object, object::Storage::kMapped));
   Analysis analysis{.path = options.object, .object = std::move(object),
                     .read_seconds = SecondsSince(start)};
   RETURN_IF_ERROR(base::Annotate(Complete(options, analysis), options.object));
