@@ -4,19 +4,27 @@
 
 #include <absl/status/statusor.h>
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
-#include "agent/cli/table.h"
+#include "agent/cli/analyze_options.h"
+#include "agent/constants/constant_set.h"
+#include "agent/object/object_spec.h"
+#include "agent/reachability/liveness.h"
 
 namespace bonsai::cli {
 
-// `assignments`: "name=value", the name of a constant in snake_case or kebab-case, the value a
-// number, true or false. InvalidArgument for a file or an assignment that cannot be.
-absl::StatusOr<nlohmann::ordered_json> Analyze(const std::string& path,
-                                               const std::vector<std::string>& assignments);
+struct Analysis {
+  std::string path;                    // as it was given
+  object::ObjectSpec object;           // with the tail slots that were given
+  constants::ConstantSet constants;
+  reachability::Liveness liveness;
+  std::vector<bool> entries;           // parallel to the object's programs
+  double read_seconds = 0;             // from the file to the ObjectSpec
+  double analyse_seconds = 0;          // from there to the Liveness
+};
 
-std::string RenderAnalysis(const nlohmann::ordered_json& analysis, Style style);
+// An error for a file, a name or a value that cannot be.
+absl::StatusOr<Analysis> Analyze(const AnalyzeOptions& options);
 
 }  // namespace bonsai::cli

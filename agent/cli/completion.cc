@@ -11,8 +11,8 @@ _agentctl() {{
   local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} command= word words
   COMPREPLY=()
   case $previous in
-    -o|--output) COMPREPLY=($(compgen -W "table json yaml" -- "$current")); return ;;
-    --socket) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    -o|--output) COMPREPLY=($(compgen -W "table json yaml dot" -- "$current")); return ;;
+    --socket|--config) COMPREPLY=($(compgen -f -- "$current")); return ;;
     analyze) COMPREPLY=($(compgen -f -- "$current")); return ;;
     completion) COMPREPLY=($(compgen -W "bash" -- "$current")); return ;;
   esac

@@ -6,11 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "agent/cli/analyze_options.h"
 #include "bonsai/v1/agent.pb.h"
 
 namespace bonsai::cli {
 
-enum class Format { kTable, kJson, kYaml };
+enum class Format { kTable, kJson, kYaml, kDot };  // kDot: analyze alone
 
 struct Options {
   std::string command;
@@ -19,8 +20,7 @@ struct Options {
   std::optional<double> timeout;      // seconds
   std::optional<double> watch;        // seconds between two looks
   v1::StreamFlowsRequest flows;
-  std::string object_path;            // analyze
-  std::vector<std::string> assignments;
+  AnalyzeOptions analyze;
 };
 
 struct Parsed {

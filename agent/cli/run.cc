@@ -15,10 +15,14 @@
 #include "agent/base/status.h"
 #include "agent/base/version.h"
 #include "agent/cli/analyze.h"
+#include "agent/cli/analyze_dot.h"
+#include "agent/cli/analyze_json.h"
+#include "agent/cli/analyze_table.h"
 #include "agent/cli/client.h"
 #include "agent/cli/document.h"
 #include "agent/cli/options.h"
 #include "agent/cli/render.h"
+#include "agent/cli/units.h"
 
 namespace bonsai::cli {
 namespace {
@@ -62,7 +66,7 @@ std::string Document(const Response& response, Format format, Style style) {
   switch (format) {
     case Format::kJson: return ToJson(response);
     case Format::kYaml: return ToYaml(response);
-    case Format::kTable: break;
+    case Format::kTable: case Format::kDot: break;
   }
   return RenderNow(response, style);
 }
@@ -93,7 +97,9 @@ int ShowFlows(const Session& session) {
           std::cerr << "agentctl: " << response.lost() << " flows were lost here: read too slowly\n";
         }
         switch (session.options.format) {
-          case Format::kTable: std::cout << Render(response.flow(), session.style); break;
+          case Format::kTable: case Format::kDot:
+            std::cout << Render(response.flow(), session.style);
+            break;
           case Format::kJson: std::cout << ToJsonLine(response.flow()); break;
           case Format::kYaml: std::cout << "---\n" << ToYaml(response.flow()); break;
         }
@@ -102,18 +108,35 @@ int ShowFlows(const Session& session) {
   return status.ok() ? kExitOk : Fail(status);
 }
 
+std::string Document(const Analysis& analysis, Format format, Style style) {
+  const Facts facts = FactsOf(analysis);
+  switch (format) {
+    case Format::kJson: return AnalysisJson(analysis, facts);
+    case Format::kYaml: {
+      const std::string json = AnalysisJson(analysis, facts);
+      return ToYaml(nlohmann::ordered_json::parse(json, nullptr, /*allow_exceptions=*/false));
+    }
+    case Format::kDot: return AnalysisDot(analysis, facts);
+    case Format::kTable: break;
+  }
+  return AnalysisTable(analysis, facts, style);
+}
+
 int ShowAnalysis(const Options& options, Style style) {
-  auto analysis = Analyze(options.object_path, options.assignments);
+  const auto analysis = Analyze(options.analyze);
   if (!analysis.ok()) {
-    Fail(analysis.status());
+    // One line, whatever names it quotes and however many problems a file has.
+    std::string message = base::Message(analysis.status());
+    for (size_t at = 0; (at = message.find('\n', at)) != std::string::npos;) {
+      message.replace(at, 1, "; ");
+    }
+    std::cerr << "agentctl: " << Printable(message) << "\n";
     return kExitUsage;
   }
-  switch (options.format) {
-    case Format::kTable: std::cout << RenderAnalysis(*analysis, style); break;
-    case Format::kJson: std::cout << analysis->dump(2) << "\n"; break;
-    case Format::kYaml: std::cout << ToYaml(*analysis); break;
-  }
-  return kExitOk;
+  std::cout << Document(*analysis, options.format, style) << std::flush;
+  if (std::cout) return kExitOk;
+  std::cerr << "agentctl: writing the output: it could not be written whole\n";
+  return kExitUnreachable;
 }
 
 using Command = std::function<int(const Session&)>;

@@ -37,9 +37,13 @@ struct ConstantSet {
 absl::StatusOr<ConstantSet> Resolve(const settings::Settings& settings, const NodeConstants& node,
                                     const object::ObjectSpec& object);
 
-// Writes `value` into constant `name` of `set`, for tools that work without a schema (agentctl analyze).
+// Assign() of assign.h for a number.
 absl::Status Override(const object::ObjectSpec& object, const std::string& name, int64_t value,
                       ConstantSet& set);
+
+// What `set` says of a constant of integer type.
+NamedValue Describe(const object::ObjectSpec& object, const object::Constant& constant,
+                    const ConstantSet& set, const std::string& origin);
 
 // Unchanged bytes of the object.
 ConstantSet Defaults(const object::ObjectSpec& object);

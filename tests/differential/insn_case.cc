@@ -104,9 +104,11 @@ InsnCase InsnCase::Called() const {
 object::ObjectSpec InsnCase::Spec() const {
   object::ObjectSpec spec{.name = "made"};
   for (size_t f = 0; f < functions.size(); ++f) {
+    std::vector<object::Insn> insns;
+    for (const bpf_insn& insn : Slots(functions[f])) insns.push_back(ForEngine(insn));
     object::Function function{.name = fmt::format("f{}", f), .section = f == 0 ? "tc" : ".text",
-                              .is_global = f == 0 || functions[f].is_global};
-    for (const bpf_insn& insn : Slots(functions[f])) function.insns.push_back(ForEngine(insn));
+                              .is_global = f == 0 || functions[f].is_global,
+                              .insns = std::move(insns)};
     const std::vector<size_t> places = Places(functions[f]);
     for (size_t i = 0; i < functions[f].items.size(); ++i) {
       const Item& item = functions[f].items[i];

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agentctl binary against a real server: output, messages and exit codes.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -23,6 +19,7 @@
 #include "agent/base/unique_fd.h"
 #include "agent/report/flow_decode.h"
 #include "agent/report/grpc_server.h"
+#include "tests/unit/cli/spawn.h"
 #include "tests/unit/report/sample.h"
 
 namespace bonsai::cli {
@@ -30,17 +27,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-struct Outcome {
-  int code = -1;  // exit code; negative: the signal that ended it
-  std::string out, err;
-};
-
-std::string ReadAll(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
+using testing::Outcome;
 
 class AgentctlTest : public ::testing::Test {
  protected:
@@ -58,34 +45,14 @@ class AgentctlTest : public ::testing::Test {
     server_ = *std::move(server);
   }
 
-  pid_t Spawn(std::vector<std::string> words) const {
-    const std::string binary = std::string(BONSAI_BIN_DIR) + "/agentctl";
-    words.insert(words.begin(), "agentctl");
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    const int flags = O_WRONLY | O_CREAT | O_TRUNC;
-    ::posix_spawn_file_actions_addopen(&actions, 1, out_path().c_str(), flags, 0600);
-    ::posix_spawn_file_actions_addopen(&actions, 2, err_path().c_str(), flags, 0600);
-    pid_t pid = -1;
-    EXPECT_EQ(::posix_spawn(&pid, binary.c_str(), &actions, nullptr, argv.data(), environ), 0);
-    ::posix_spawn_file_actions_destroy(&actions);
-    return pid;
+  pid_t Spawn(const std::vector<std::string>& words) const {
+    return testing::SpawnAgentctl(words, directory_.path());
   }
-  Outcome Collect(pid_t pid) const {
-    int status = 0;
-    ::waitpid(pid, &status, 0);
-    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    return {code, ReadAll(out_path()), ReadAll(err_path())};
-  }
+  Outcome Collect(pid_t pid) const { return testing::CollectAgentctl(pid, directory_.path()); }
   Outcome Run(std::vector<std::string> words) const {
     words.insert(words.end(), {"--socket", socket()});
     return Collect(Spawn(std::move(words)));
   }
-  std::string out_path() const { return directory_.path() + "/out"; }
-  std::string err_path() const { return directory_.path() + "/err"; }
 
   testing::TemporaryDirectory directory_;
   report::Publisher publisher_;
@@ -161,7 +128,8 @@ TEST_F(AgentctlTest, UsageErrorsAreOneLineAndTwo) {
   const std::vector<std::vector<std::string>> cases = {
       {}, {"nonsense"}, {"status", "-o", "xml"}, {"status", "--timeout", "0"},
       {"status", "--timeout", "soon"}, {"flows", "--last", "-1"}, {"flows", "--watch"},
-      {"completion", "fish"}, {"status", "--socket", std::string(200, 'x')}};
+      {"completion", "fish"},
+      {"maps", "-o", "dot"}, {"flows", "-o", "dot"}, {"status", "--socket", std::string(200, 'x')}};
   for (const auto& words : cases) {
     const Outcome outcome = Collect(Spawn(words));
     EXPECT_EQ(outcome.code, 2) << ::testing::PrintToString(words) << outcome.err;
@@ -218,7 +186,7 @@ TEST_F(AgentctlTest, WatchRepeatsUntilInterrupted) {
   const pid_t pid = Spawn({"--watch=0.05", "status", "--socket", socket()});
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   const auto rounds = [&] {
-    const std::string text = ReadAll(out_path());
+    const std::string text = testing::ReadAll(directory_.path() + "/out");
     int count = 0;
     for (size_t at = 0; (at = text.find("Bonsai 0.1.0", at)) != std::string::npos; ++at) ++count;
     return count;
@@ -238,6 +206,10 @@ TEST_F(AgentctlTest, CompletionIsReadByBash) {
   std::ofstream(file) << script.out
                       << "COMP_WORDS=(agentctl flows --dr) COMP_CWORD=2; _agentctl\n"
                       << "echo \"[${COMPREPLY[*]}]\"\n"
+                      << "COMP_WORDS=(agentctl analyze x.o --ta) COMP_CWORD=3; _agentctl\n"
+                      << "echo \"[${COMPREPLY[*]}]\"\n"
+                      << "COMP_WORDS=(agentctl analyze x.o -o d) COMP_CWORD=4; _agentctl\n"
+                      << "echo \"[${COMPREPLY[*]}]\"\n"
                       << "COMP_WORDS=(agentctl fea) COMP_CWORD=1; _agentctl\n"
                       << "echo \"[${COMPREPLY[*]}]\"\n";
   FILE* pipe = ::popen(("bash " + file + " 2>&1").c_str(), "r");
@@ -245,46 +217,7 @@ TEST_F(AgentctlTest, CompletionIsReadByBash) {
   char buffer[256] = {};
   const size_t size = std::fread(buffer, 1, sizeof(buffer), pipe);
   EXPECT_EQ(::pclose(pipe), 0);
-  EXPECT_EQ(std::string(buffer, size), "[--drops]\n[features]\n");
-}
-
-TEST_F(AgentctlTest, AnalyzeShowsWhatConstantsLeaveAlive) {
-  const std::string object = std::string(BONSAI_BPF_DIR) + "/from_pod.bpf.o";
-  const Outcome all = Collect(Spawn({"analyze", object, "-o", "json"}));
-  ASSERT_EQ(all.code, 0) << all.err;
-  const Outcome none =
-      Collect(Spawn({"analyze", object, "-o", "json", "--set", "enable-conntrack=false", "--set",
-                     "enable_datapath_metrics=0"}));
-  ASSERT_EQ(none.code, 0) << none.err;
-  const auto live = [](const Outcome& outcome, const std::string& map) {
-    const auto analysis = nlohmann::json::parse(outcome.out);
-    for (const auto& row : analysis["maps"]) {
-      if (row["name"] == map) return row["live"].get<bool>();
-    }
-    ADD_FAILURE() << "no map " << map;
-    return false;
-  };
-  EXPECT_TRUE(live(all, "ct4"));
-  EXPECT_FALSE(live(none, "ct4"));
-  const Outcome table = Collect(Spawn({"analyze", object, "--set", "enable-conntrack=false"}));
-  EXPECT_THAT(table.out, ::testing::ContainsRegex("ct4 +dead +conntrack +.*enable_conntrack"));
-}
-
-TEST_F(AgentctlTest, AnalyzeRefusesBadInputInOneLine) {
-  const std::string object = std::string(BONSAI_BPF_DIR) + "/from_pod.bpf.o";
-  const std::string truncated = directory_.path() + "/truncated.bpf.o";
-  std::filesystem::copy_file(object, truncated);
-  std::filesystem::resize_file(truncated, std::filesystem::file_size(object) / 2);
-  const std::vector<std::vector<std::string>> cases = {
-      {"analyze", "/nonexistent.bpf.o"}, {"analyze", "/etc/passwd"}, {"analyze", truncated},
-      {"analyze", object, "--set", "enable_ipv4"}, {"analyze", object, "--set", "enable_ipv4=maybe"},
-      {"analyze", object, "--set", "no_such_constant=1"}};
-  for (const auto& words : cases) {
-    const Outcome outcome = Collect(Spawn(words));
-    EXPECT_EQ(outcome.code, 2) << ::testing::PrintToString(words) << outcome.err;
-    EXPECT_EQ(outcome.out, "");
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-  }
+  EXPECT_EQ(std::string(buffer, size), "[--drops]\n[--tail]\n[dot]\n[features]\n");
 }
 
 }  // namespace
