@@ -78,14 +78,28 @@ absl::Status ReadBack(int fd, std::vector<bpf_insn>& insns, std::vector<bpf_line
   return absl::OkStatus();
 }
 
+// As Predecessors, with the call before the first instruction of what it calls.
+std::vector<std::vector<size_t>> PredecessorsAndCallers(const std::vector<bpf_insn>& insns) {
+  auto before = Predecessors(insns);
+  for (size_t slot = 0; slot < insns.size(); ++slot) {
+    if (insns[slot].code != (BPF_JMP | BPF_CALL) || insns[slot].src_reg != BPF_PSEUDO_CALL) continue;
+    const int64_t callee = static_cast<int64_t>(slot) + 1 + insns[slot].imm;
+    if (callee >= 0 && callee < static_cast<int64_t>(insns.size())) {
+      before[static_cast<size_t>(callee)].push_back(slot);
+    }
+  }
+  return before;
+}
+
 // Jumps that are gone: reached if what must run before was, not reached if nothing before was.
 void ClearUpJumps(const std::vector<bpf_insn>& insns, std::vector<Fate>& fates) {
-  const auto before = Predecessors(insns);
+  const auto before = PredecessorsAndCallers(insns);
   for (bool changed = true; changed;) {
     changed = false;
     for (size_t slot = 0; slot < insns.size(); ++slot) {
       if (fates[slot] != Fate::kUnclear) continue;
-      bool all_dropped = slot != 0, reached = slot == 0;
+      // With nothing before it: the program's first instruction, or a callback's.
+      bool all_dropped = !before[slot].empty(), reached = slot == 0;
       for (const size_t previous : before[slot]) {
         all_dropped &= fates[previous] == Fate::kDropped;
         const bool always = !IsJump(insns[previous]) || IsAlwaysTaken(insns[previous]);
