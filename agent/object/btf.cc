@@ -57,9 +57,11 @@ absl::StatusOr<Btf> Btf::Parse(const ElfFile& elf, std::string_view section, Byt
   btf.data_ = all.subspan(types_at, header.type_len);
   btf.strings_ = all.subspan(strings_at, header.str_len);
   RETURN_IF_ERROR(btf.ReadTypes(elf, section, types_at));
-  const auto before = [](const Tag& a, const Tag& b) { return a.target < b.target; };
+  const auto before = [](const Tag& a, const Tag& b) {
+    return a.target != b.target ? a.target < b.target : a.id < b.id;
+  };
   if (!std::is_sorted(btf.tags_.begin(), btf.tags_.end(), before)) {
-    std::stable_sort(btf.tags_.begin(), btf.tags_.end(), before);
+    std::sort(btf.tags_.begin(), btf.tags_.end(), before);
   }
   return btf;
 }
@@ -79,7 +81,7 @@ absl::Status Btf::ReadTypes(const ElfFile& elf, std::string_view section, uint64
     if (type.kind == BTF_KIND_DATASEC) sections_.push_back(id);
     // -1: the tag stands on the whole, not on a member or parameter.
     if (type.kind == BTF_KIND_DECL_TAG && Word(type.data) == UINT32_MAX) {
-      tags_.push_back({type.size_or_type, type.name});
+      tags_.push_back({type.size_or_type, type.name, id});
     }
     at += size;
   }

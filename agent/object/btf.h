@@ -45,7 +45,7 @@ class Btf {
     uint32_t size = 0;
   };
   struct Tag {
-    uint32_t target = 0, name = 0;  // type id; string offset
+    uint32_t target = 0, name = 0, id = 0;  // type id; string offset; its own type id
   };
 
   // `name`: of the file, for errors; `section`: of the types in it.

@@ -39,8 +39,9 @@ absl::Status Walk(const ElfFile& elf, const ElfSection& section, const Btf& btf,
     if (uint64_t{count} * record > table.size() - at) {
       return elf.Error(section.name, offset + at, "truncated");
     }
-    visit(btf.String(name), BtfExt::Records{table.subspan(at, size_t{count} * record), count, record});
-    at += size_t{count} * record;
+    const size_t size = size_t{count} * record;
+    visit(btf.String(name), BtfExt::Records{table.subspan(at, size), count, record});
+    at += size;
   }
   return absl::OkStatus();
 }

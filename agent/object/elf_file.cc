@@ -103,10 +103,15 @@ absl::Status ElfFile::ReadSections(Image& image) {
                    "a section reaches beyond the end of the file");
     }
   }
-  if (header.e_shstrndx >= sections.size() || !HasContent(sections[header.e_shstrndx])) {
+  return NameSections(image, names, header.e_shstrndx);
+}
+
+absl::Status ElfFile::NameSections(Image& image, const std::vector<uint32_t>& names,
+                                   uint32_t index) {
+  if (index >= sections.size() || !HasContent(sections[index])) {
     return Error("header", offsetof(Elf64_Ehdr, e_shstrndx), "no section names");
   }
-  const ElfSection& strings = sections[header.e_shstrndx];
+  const ElfSection& strings = sections[index];
   if (!image.Fetch({strings.offset, strings.size})) {
     return Error("section names", strings.offset, "cannot be read");
   }
@@ -199,8 +204,9 @@ absl::Status ElfFile::ReadRelocs(const ElfSection& section, std::vector<ElfReloc
     }
   }
   if (!sorted) {
-    std::stable_sort(relocs.begin(), relocs.end(),
-                     [](const ElfReloc& a, const ElfReloc& b) { return a.offset < b.offset; });
+    std::sort(relocs.begin(), relocs.end(), [](const ElfReloc& a, const ElfReloc& b) {
+      return a.offset != b.offset ? a.offset < b.offset : a.symbol < b.symbol;
+    });
   }
   return absl::OkStatus();
 }
@@ -216,8 +222,7 @@ absl::Status ElfFile::Error(std::string_view section, uint64_t offset,
                             const std::string& cause) const {
   // A forged name must not make two lines of one, nor speak to the terminal.
   std::string printable(section.substr(0, kMaxNameInError));
-  std::replace_if(printable.begin(), printable.end(), [](unsigned char c) { return c < ' ' || c > '~'; },
-                  '?');
+  for (char& c : printable) c = c < ' ' || c > '~' ? '?' : c;
   return base::InvalidArgument("reading object {}: section {}, offset {:#x}: {}", name, printable,
                                offset, cause);
 }

@@ -79,6 +79,7 @@ struct ElfFile {
 
  private:
   absl::Status ReadSections(Image& image);
+  absl::Status NameSections(Image& image, const std::vector<uint32_t>& names, uint32_t index);
   absl::Status ReadContents(Image& image);
   absl::Status ReadSymbols();
   absl::Status LinkRelocs();

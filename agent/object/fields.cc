@@ -42,14 +42,16 @@ absl::StatusOr<Path> ParsePath(std::string_view text) {
   if (path.name.empty()) return NoPath(text);
   while (at < text.size()) {
     const bool index = text[at++] == '[';
-    const size_t end = index ? text.find(']', at) : std::min(text.find_first_of(".[", at), text.size());
+    const size_t end =
+        index ? text.find(']', at) : std::min(text.find_first_of(".[", at), text.size());
     if (end == std::string_view::npos || end == at) return NoPath(text);
     const std::string_view part = text.substr(at, end - at);
     Step step{.name = part};
     if (index) {
       step.name = {};
-      const auto [stop, error] = std::from_chars(part.data(), part.data() + part.size(), step.index);
-      if (error != std::errc() || stop != part.data() + part.size()) return NoPath(text);
+      const char* const last = part.data() + part.size();
+      const auto [stop, error] = std::from_chars(part.data(), last, step.index);
+      if (error != std::errc() || stop != last) return NoPath(text);
     }
     path.steps.push_back(step);
     at = index ? end + 1 : end;
@@ -86,7 +88,8 @@ class Walker {
     for (const Step& step : path.steps) {
       ASSIGN_OR_RETURN(spot, step.name.empty() ? Element(spot, step.index, done)
                                                : Member(spot, step.name, done));
-      done += step.name.empty() ? "[" + std::to_string(step.index) + "]" : "." + std::string(step.name);
+      done += step.name.empty() ? "[" + std::to_string(step.index) + "]"
+                                : "." + std::string(step.name);
     }
     return spot;
   }
@@ -121,7 +124,8 @@ class Walker {
       const std::string_view member_name = btf_.String(member.name);
       if (member_name == name) return inside;
       known.emplace_back(member_name);
-      if (!member_name.empty() || depth >= kMaxDepth || !IsRecord(btf_.Strip(member.type))) continue;
+      if (!member_name.empty() || depth >= kMaxDepth) continue;
+      if (!IsRecord(btf_.Strip(member.type))) continue;
       if (const auto found = Search(inside, name, depth + 1, known)) return found;
     }
     return std::nullopt;
@@ -143,7 +147,8 @@ Field FieldAt(const Btf& btf, const Spot& spot) {
   Field field{.offset = static_cast<uint32_t>(spot.bit / 8), .size = static_cast<uint32_t>(size)};
   field.is_bool = (encoding & BTF_INT_BOOL) != 0;
   field.is_signed = is_enum ? type.kflag : (encoding & BTF_INT_SIGNED) != 0;
-  field.is_integer = (type.kind == BTF_KIND_INT || is_enum) && std::has_single_bit(size) && size <= 8;
+  const bool is_number = type.kind == BTF_KIND_INT || is_enum;
+  field.is_integer = is_number && std::has_single_bit(size) && size <= 8;
   // Without bit sizes in the struct, an int of fewer bits than its bytes says it.
   uint32_t bits = spot.bit_size;
   if (bits == 0 && btf.IntBits(type) < size * 8) bits = btf.IntBits(type);
@@ -159,9 +164,11 @@ const Constant* FindByName(const ObjectSpec& object, std::string_view name) {
   return found != nullptr ? found : object.FindConstant(std::string(kPrefix) + std::string(name));
 }
 
-absl::StatusOr<Field> FieldIn(const ObjectSpec& object, const Constant& constant, const Path& path) {
+absl::StatusOr<Field> FieldIn(const ObjectSpec& object, const Constant& constant,
+                              const Path& path) {
   if (object.image == nullptr || constant.type == 0) {
-    return base::NotFound("{} has no known fields: the object lacks type information", constant.name);
+    return base::NotFound("{} has no known fields: the object lacks type information",
+                          constant.name);
   }
   ElfFile elf;
   elf.name = object.path;
@@ -191,7 +198,8 @@ absl::StatusOr<Field> FindField(const ObjectSpec& object, std::string_view text)
     std::vector<std::string> known;
     for (const Constant& each : object.constants) {
       const bool prefixed = each.name.starts_with(kPrefix) && !path.name.starts_with(kPrefix);
-      if (known.size() < kMaxNames) known.push_back(each.name.substr(prefixed ? kPrefix.size() : 0));
+      if (known.size() == kMaxNames) break;
+      known.push_back(each.name.substr(prefixed ? kPrefix.size() : 0));
     }
     return base::NotFound("object {} has no constant {}{}", object.name, path.name,
                           Nearest(path.name, known));

@@ -24,7 +24,9 @@ constexpr uint64_t kMaxGap = 16 << 10;
 absl::StatusOr<std::shared_ptr<Image>> Image::Open(const std::string& path, Storage storage) {
   std::shared_ptr<Image> image(new Image());
   image->fd_.reset(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!image->fd_.valid()) return base::InvalidArgument("reading object {}: cannot open the file", path);
+  if (!image->fd_.valid()) {
+    return base::InvalidArgument("reading object {}: cannot open the file", path);
+  }
   struct stat info {};
   if (fstat(image->fd_.get(), &info) != 0 || S_ISDIR(info.st_mode)) {
     return base::InvalidArgument("reading object {}: it is a directory", path);

@@ -108,7 +108,8 @@ struct Field {
   uint32_t section = 0;          // index into data_sections
   uint32_t offset = 0;           // bytes, inside the section
   uint32_t size = 0;             // bytes; of a bit field, 1 to 8: those that hold its bits
-  uint32_t bit_offset = 0, bit_size = 0;  // from the lowest bit of those bytes, little endian; bit_size 0: whole bytes
+  // Of a bit field, from the lowest bit of those bytes as a little-endian number; bit_size 0: none.
+  uint32_t bit_offset = 0, bit_size = 0;
   bool is_bool = false;
   bool is_signed = false;
   bool is_integer = false;       // bool, int or enum of 1, 2, 4 or 8 bytes, or a bit field of these

@@ -68,12 +68,12 @@ std::vector<Builder::FunctionSymbol> Builder::FunctionSymbols() const {
                           .type = STT_SECTION, .bind = STB_GLOBAL};
     symbols.push_back({whole, section.size});
   }
-  std::stable_sort(symbols.begin(), symbols.end(),
-                   [](const FunctionSymbol& x, const FunctionSymbol& y) {
-                     const ElfSymbol &a = x.symbol, &b = y.symbol;
-                     if (a.section != b.section) return a.section < b.section;
-                     return a.value != b.value ? a.value < b.value : Rank(a) < Rank(b);
-                   });
+  std::sort(symbols.begin(), symbols.end(), [](const FunctionSymbol& x, const FunctionSymbol& y) {
+    const ElfSymbol &a = x.symbol, &b = y.symbol;
+    if (a.section != b.section) return a.section < b.section;
+    if (a.value != b.value) return a.value < b.value;
+    return Rank(a) != Rank(b) ? Rank(a) < Rank(b) : a.name < b.name;
+  });
   for (size_t i = symbols.size(); i-- > 1;) {
     const FunctionSymbol& next = symbols[i];
     FunctionSymbol& each = symbols[i - 1];

@@ -204,8 +204,9 @@ absl::Status Builder::AddSymbolMaps(uint32_t index) {
     const ElfSymbol symbol = elf.symbol(i);
     if (symbol.section == index && MapAt(index, symbol.value) == nullptr) symbols.push_back(symbol);
   }
-  std::stable_sort(symbols.begin(), symbols.end(),
-                   [](const ElfSymbol& a, const ElfSymbol& b) { return a.value < b.value; });
+  std::sort(symbols.begin(), symbols.end(), [](const ElfSymbol& a, const ElfSymbol& b) {
+    return a.value != b.value ? a.value < b.value : a.name < b.name;
+  });
   uint64_t end = 0;
   for (const ElfSymbol& symbol : symbols) {
     if (symbol.value < end) continue;  // another name of the one before

@@ -62,7 +62,7 @@ absl::Status Builder::AddReferences(uint32_t section, const std::vector<ElfReloc
   const auto own = Between(relocs, begin, end, [](const ElfReloc& reloc) { return reloc.offset; });
   // Calls inside one section need no relocation.
   FindLocalCalls(function.insns, calls_);
-  const auto slot_of = [&](uint64_t offset) { return static_cast<uint32_t>((offset - begin) / kSlot); };
+  const auto slot_of = [&](uint64_t at) { return static_cast<uint32_t>((at - begin) / kSlot); };
   refs_.clear();
   for (size_t c = 0, r = 0, l = 0;;) {
     const uint32_t core_slot = c < core.size() ? slot_of(core[c]) : UINT32_MAX;
