@@ -172,7 +172,7 @@ Bits ShiftBits(uint8_t op, bool wide, Bits a, uint32_t by) {
 Number Shift(uint8_t op, bool wide, const Number& a, const Number& b) {
   const uint32_t width = wide ? 64 : 32;
   // SOUND: amounts out of range are masked by machines in different ways, so they say nothing.
-  if (!b.IsConst() || b.value() >= width) return wide ? Number::Any() : Number::OfSize(4);
+  if (!b.IsConst() || b.value() >= width) return Number::Any();
   const auto by = static_cast<uint32_t>(b.value());
   Number result;
   result.bits = ShiftBits(op, wide, a.bits, by);
@@ -222,6 +222,10 @@ Number Settled(Number number) {
   return number.Settle() ? number : Number::Any();
 }
 
+// Of a 32-bit operation. What the verifier does not follow it forgets as a whole, the upper half too
+// (adjust_scalar_min_max_vals() of kernel 6.18).
+Number Narrow(const Number& low) { return low.IsAny() ? low : Settled(Low32(Settled(low))); }
+
 }  // namespace
 
 Number Alu(uint8_t op, bool wide, const Number& a, const Number& b) {
@@ -242,9 +246,9 @@ Number Alu(uint8_t op, bool wide, const Number& a, const Number& b) {
     }
     case BPF_LSH: case BPF_RSH: case BPF_ARSH:
       if (wide) return Settled(Shift(op, true, a, b));
-      return Settled(Low32(Settled(Shift(op, false, Low32(a), Low32(b)))));
+      return Narrow(Shift(op, false, Low32(a), Low32(b)));
     default:
-      return wide ? Number::Any() : Number::OfSize(4);
+      return Number::Any();
   }
 }
 

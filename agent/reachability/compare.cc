@@ -155,6 +155,9 @@ bool RefineSet(bool taken, Number& a, const Number& b) {
   if (unknown != 0) return true;
   if (!taken) {
     if ((a.bits.value & mask) != 0) return false;
+    // As the verifier does: it forgets the bounds here (__mark_reg_unbounded() in
+    // regs_refine_cond_op() of kernel 6.18).
+    a.b64 = kAny64, a.b32 = kAny32;
     a.bits.unknown &= ~uint64_t{mask};
   } else if (std::has_single_bit(mask)) {
     if (((a.bits.value | a.bits.unknown) & mask) == 0) return false;

@@ -151,19 +151,15 @@ void Engine::WaitFor(uint32_t context) {
   }
 }
 
-// SOUND: a function whose address is taken may be called, with anything, at any time, unless all
-// that happened to the address is known: it went to helpers that call it back.
+// SOUND: the address of a function goes to who calls it: a helper, a kfunc. Once one of them got
+// what may be any address, each function whose address is taken may be called, with anything.
 void Engine::CallTaken() {
+  if (!tables_.function_lost) return;
   for (uint32_t id = 0; id < contexts_.size(); ++id) {
+    here_ = &contexts_[id];
     // Contexts may be added on the way.
     for (size_t i = 0; i < contexts_[id].taken.size(); ++i) {
-      const uint32_t function = contexts_[id].taken[i];
-      const bool called = std::any_of(
-          contexts_.begin(), contexts_.end(),
-          [&](const Context& context) { return context.function == function; });
-      if (called && !tables_.function_lost) continue;
-      here_ = &contexts_[id];
-      AddCallee(ContextOf(function, Kind::kForeign));
+      AddCallee(ContextOf(contexts_[id].taken[i], Kind::kForeign));
     }
   }
 }

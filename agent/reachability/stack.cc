@@ -170,7 +170,8 @@ void Stack::StoreAt(int64_t offset, uint32_t size, const Value& value, Tables& t
   const auto kept = static_cast<uint8_t>(page.ZeroOf(i) & ~bytes);
   const Scalar stored = tables.numbers.LowBytes(value.AsNumber(), size);
   if (first != 0) {
-    page.SetZero(i, stored.Is(0) ? kept | bytes : kept);
+    // Zero as a whole, as the verifier has it, not just in what is stored.
+    page.SetZero(i, value.IsNumber() && value.scalar().Is(0) ? kept | bytes : kept);
     return;
   }
   // What is stored at the start of a slot is a spill to the verifier, which then forgets the rest.
