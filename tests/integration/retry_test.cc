@@ -101,6 +101,7 @@ class Retry : public ::testing::Test {
   void SetUp() override {
     REQUIRE_ROOT();
     cluster_ = std::make_unique<Cluster>();
+    cluster_->may_retry = true;
     objects_ = cluster_->directory() / "bpf";
     std::filesystem::create_directory(objects_);
     for (const char* name : {"xdp", "from_pod", "to_pod", "from_netdev"}) {
