@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -67,8 +68,9 @@ absl::StatusOr<std::vector<uint64_t>> Poison(const ElfFile& elf, const ElfSectio
   return offsets;
 }
 
-// Closes the gaps in one table of relocations and makes its section shorter.
-void DropRelocations(const ElfSection& table, uint32_t index, const std::set<uint64_t>& offsets,
+// Closes the gaps in one table of relocations and makes its section shorter. `entry`: where the
+// section table describes it.
+void DropRelocations(const ElfSection& table, size_t entry, const std::set<uint64_t>& offsets,
                      Image& image) {
   uint8_t* const begin = image.data() + OffsetIn(image, table.data);
   uint8_t* end = begin;
@@ -79,13 +81,8 @@ void DropRelocations(const ElfSection& table, uint32_t index, const std::set<uin
     std::memcpy(end, &reloc, sizeof(reloc));
     end += sizeof(reloc);
   }
-  Elf64_Ehdr header;
-  std::memcpy(&header, image.data(), sizeof(header));
-  Elf64_Shdr section;
-  uint8_t* const entry = image.data() + header.e_shoff + index * sizeof(section);
-  std::memcpy(&section, entry, sizeof(section));
-  section.sh_size = static_cast<uint64_t>(end - begin);
-  std::memcpy(entry, &section, sizeof(section));
+  const uint64_t size = static_cast<uint64_t>(end - begin);
+  std::memcpy(image.data() + entry + offsetof(Elf64_Shdr, sh_size), &size, sizeof(size));
 }
 
 }  // namespace
@@ -110,8 +107,11 @@ absl::StatusOr<Image> ReadImage(const std::string& name, const std::string& path
 absl::Status CutCalls(const std::string& name, const std::vector<plan::CodePlace>& calls,
                       uint32_t mark, Image& image) {
   if (mark >= kMarks) return base::Internal("cutting calls of object {}: too many", name);
-  // Views into `image`, whose size does not change.
+  // Views into `image`, whose size does not change. What was checked in parsing is kept and not read
+  // again: in a forged file a section may lie over the headers.
   ASSIGN_OR_RETURN(const ElfFile elf, ElfFile::Parse(name, image));
+  Elf64_Ehdr header;
+  std::memcpy(&header, image.data(), sizeof(header));
   std::map<uint32_t, std::set<uint64_t>> dropped;
   for (const plan::CodePlace& call : calls) {
     ASSIGN_OR_RETURN(const uint32_t index, FindCode(elf, call.section));
@@ -123,7 +123,7 @@ absl::Status CutCalls(const std::string& name, const std::vector<plan::CodePlace
   for (uint32_t i = 0; i < elf.sections.size(); ++i) {
     const ElfSection& table = elf.sections[i];
     if (table.type != SHT_REL || !dropped.contains(table.info)) continue;
-    DropRelocations(table, i, dropped.at(table.info), image);
+    DropRelocations(table, header.e_shoff + i * sizeof(Elf64_Shdr), dropped.at(table.info), image);
   }
   return absl::OkStatus();
 }

@@ -38,6 +38,7 @@ class Ladder {
   const std::set<std::string>& skip_maps() const { return maps_; }
   // Indices into ObjectPlan::neutralised.
   const std::set<uint32_t>& neutralised() const { return functions_; }
+  int steps() const { return steps_; }  // taken so far
 
   // Brings back what `refusal` is about; nothing when it is about no part that is still cut. Each
   // step leaves less to cut, so that there are at most kSingleSteps + 1.

@@ -79,7 +79,11 @@ class Loader {
         return absl::OkStatus();
       }
       std::optional<Retry> retry = ladder.Climb(status);
-      if (!retry) return status;
+      if (!retry) {
+        return ladder.steps() == 0
+                   ? status
+                   : base::Annotate(status, fmt::format("after {} retries", ladder.steps()));
+      }
       loaded_.retries_.push_back(*std::move(retry));
     }
   }

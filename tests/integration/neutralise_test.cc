@@ -137,5 +137,16 @@ TEST(Ladder, DoesNotClimbForAnotherFault) {
   EXPECT_THAT(base::Message(loaded.status()), HasSubstr("invalid mem access"));
 }
 
+TEST(Ladder, TellsHowFarItWentWhenItWasInVain) {
+  REQUIRE_ROOT();
+  plan::LoadPlan plan = PlanWith({});
+  plan.objects[0].sections = PlanWith({{"use_extra", 1}, {"use_broken", 1}}).objects[0].sections;
+  auto loaded = load::Execute(plan, {}, {});
+  ASSERT_TRUE(absl::IsFailedPrecondition(loaded.status())) << base::Message(loaded.status());
+  // extra and its map came back, then broken, which no verifier accepts.
+  EXPECT_THAT(base::Message(loaded.status()), HasSubstr("after 3 retries: loading object from_pod"));
+  EXPECT_THAT(base::Message(loaded.status()), HasSubstr("invalid mem access"));
+}
+
 }  // namespace
 }  // namespace bonsai::testing

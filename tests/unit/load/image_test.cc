@@ -6,6 +6,7 @@
 #include <linux/bpf.h>
 
 #include <algorithm>
+#include <random>
 
 #include "agent/base/status.h"
 #include "agent/object/object_spec.h"
@@ -95,6 +96,26 @@ TEST(CutCalls, RefusesWhatIsNoCall) {
   }
   Image garbage(100, 0xff);
   EXPECT_FALSE(CutCalls("garbage", {call}, 0, garbage).ok());
+}
+
+// For the address sanitizer: nothing outside of the image is touched, whatever its headers say.
+TEST(CutCalls, StaysInsideForgedFiles) {
+  const Image whole = Whole();
+  const std::vector<plan::CodePlace> calls = CallsOf(Spec(whole), "extra");
+  std::mt19937_64 random(7);
+  size_t refused = 0;
+  for (int round = 0; round < 3000; ++round) {
+    Image image = whole;
+    // Half of the changes go where the headers are: at the start and at the end.
+    const size_t range = round % 2 == 0 ? image.size() : 64;
+    for (int change = 0; change < 4; ++change) {
+      const size_t at = random() % range;
+      image[round % 4 == 1 ? image.size() - 1 - at * 16 : at] = static_cast<uint8_t>(random());
+    }
+    refused += !CutCalls("forged", calls, 1, image).ok();
+    EXPECT_EQ(image.size(), whole.size());
+  }
+  EXPECT_GT(refused, 100u);
 }
 
 TEST(CutCallIn, KnowsOnlyItsOwnMarks) {
