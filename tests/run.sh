@@ -29,6 +29,9 @@ if [[ $needs_root == 1 ]]; then
   preflight_bpffs
 fi
 deploy/install-deps.sh build test
+case $label in
+  "" | kernels) tests/kernels/fetch.sh || echo "tests/run.sh: what boots a kernel will be skipped" >&2 ;;
+esac
 
 echo "== configure and build (preset dev)"
 mkdir -p build

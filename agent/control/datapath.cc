@@ -195,11 +195,11 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   stage = "plan";
   ASSIGN_OR_RETURN(plan::LoadPlan next, Plan(settings, node));
   applied.seconds["plan"] = watch.Lap();
-  if (loaded_ != nullptr && SameKernelState(*plan_, next)) {
+  if (loaded_ != nullptr && SameKernelState(planned_, next)) {
     stage = "attach";
     RETURN_IF_ERROR(Attach(settings, node, *loaded_));
     applied.seconds["attach"] = watch.Lap();
-    plan_ = std::make_shared<const plan::LoadPlan>(std::move(next));
+    TakePlan(std::move(next));
     return applied;
   }
   stage = "load";
@@ -216,9 +216,14 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   if (!committed.ok()) warnings_.push_back(base::Message(committed));
   applied.seconds["attach"] = watch.Lap();
   applied.new_generation = true;
-  plan_ = std::make_shared<const plan::LoadPlan>(std::move(next));
   loaded_ = std::move(loaded);  // the earlier generation goes
+  TakePlan(std::move(next));
   return applied;
+}
+
+void Datapath::TakePlan(plan::LoadPlan plan) {
+  plan_ = std::make_shared<const plan::LoadPlan>(load::CarriedOut(plan, loaded_->retries()));
+  planned_ = std::move(plan);
 }
 
 absl::Status Datapath::Reattach(const settings::Settings& settings,

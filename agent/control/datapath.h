@@ -71,6 +71,7 @@ class Datapath {
   const kernel::Features& features() const { return features_; }
   // Null before the first Apply.
   const load::Loaded* loaded() const { return loaded_.get(); }
+  // As it was carried out: what a verifier brought back counts as created.
   std::shared_ptr<const plan::LoadPlan> plan() const { return plan_; }
   std::vector<attach::Attachment> attachments() const { return attached_.attachments(); }
   const std::vector<std::string>& warnings() const { return warnings_; }
@@ -82,6 +83,7 @@ class Datapath {
            kernel::Features features, plan::CostFacts costs, attach::Attached attached,
            base::UniqueFd lock);
 
+  void TakePlan(plan::LoadPlan plan);
   absl::StatusOr<std::unique_ptr<load::Loaded>> Load(const plan::LoadPlan& plan) const;
   absl::Status Attach(const settings::Settings& settings, const kernel::NodeFacts& node,
                       const load::Loaded& loaded);
@@ -93,6 +95,7 @@ class Datapath {
   std::vector<object::ObjectSpec> objects_;
   kernel::Features features_;
   plan::CostFacts costs_;
+  plan::LoadPlan planned_;  // of the generation in force, before any retry
   std::shared_ptr<const plan::LoadPlan> plan_;
   std::unique_ptr<load::Loaded> loaded_;
   attach::Attached attached_;

@@ -21,6 +21,12 @@ std::vector<std::string> Messages(const std::vector<absl::Status>& errors) {
   return messages;
 }
 
+std::vector<std::string> Messages(const std::vector<load::Retry>& retries) {
+  std::vector<std::string> messages;
+  for (const load::Retry& retry : retries) messages.push_back(load::ToString(retry));
+  return messages;
+}
+
 // One problem a line of the message, so that each can come and go by itself.
 std::vector<std::string> Lines(const absl::Status& status) {
   std::vector<std::string> lines;
@@ -147,6 +153,7 @@ void Reconciler::ReconcileDatapath() {
   }
   for (const char* code : {"plan", "load"}) problems_.Set(code, absl::OkStatus());
   problems_.Set("attach", datapath_.warnings());
+  problems_.Set("reachability-retry", Messages(datapath_.loaded()->retries()));
   retry_at_.reset();
   retry_delay_ = kFirstRetryDelay;
   Accept(*applied);
@@ -174,11 +181,7 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
   // Only now: while the earlier programs ran, they would have marked flows with the new epoch.
   problems_.Set("policy", desired_.RaisePolicyEpoch(*datapath_.plan(), *datapath_.loaded()));
   flows_stale_ = true;
-  for (const load::Retry& retry : datapath_.loaded()->retries()) {
-    ++load_retries_;
-    log_->warn("loading {}: map {} was kept although nothing should reach it: {}", retry.object,
-               retry.map, retry.detail);
-  }
+  load_retries_ += datapath_.loaded()->retries().size();
   log_->info("configuration generation {} in force after {:.1f} ms", configuration_.generation,
              configuration_.reload_seconds * 1e3);
 }

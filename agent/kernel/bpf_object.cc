@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <map>
 #include <vector>
@@ -229,6 +230,19 @@ std::optional<std::string> MissingMap(const std::string& log) {
   if (start == std::string::npos) return std::nullopt;
   start += before.size();
   return log.substr(start, end - start);
+}
+
+std::optional<int64_t> UnknownHelper(const std::string& log) {
+  // The verifier's own words for it since 4.18.
+  const std::string before = "invalid func unknown#";
+  const size_t start = log.rfind(before);
+  if (start == std::string::npos) return std::nullopt;
+  const char* const digits = log.data() + start + before.size();
+  int64_t helper = 0;
+  if (std::from_chars(digits, log.data() + log.size(), helper).ec != std::errc()) {
+    return std::nullopt;
+  }
+  return helper;
 }
 
 std::string LastVerifierLine(const std::string& log) {

@@ -58,6 +58,10 @@ class BpfObject {
 // verifier's log (base::VerifierLog of a failed Load) says.
 std::optional<std::string> MissingMap(const std::string& verifier_log);
 
+// The number of the helper that a live instruction called and that this kernel does not have, when
+// that is what the verifier's log says.
+std::optional<int64_t> UnknownHelper(const std::string& verifier_log);
+
 // The last line of a verifier log that says what is wrong, without its closing statistics.
 std::string LastVerifierLine(const std::string& verifier_log);
 

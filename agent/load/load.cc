@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <chrono>
 #include <set>
 #include <utility>
 
 #include "agent/base/status.h"
 #include "agent/kernel/bpf_object.h"
+#include "agent/load/image.h"
 #include "agent/load/loaded.h"
 
 namespace bonsai::load {
@@ -39,21 +39,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Maps that may be brought back for one object before giving up; more would mean that the
-// reachability engine and this kernel disagree altogether.
-constexpr int kMaxRetries = 8;
-
 // Whether `map` can stand in for what the plan wants.
 bool Fits(const kernel::MapInfo& map, const plan::MapPlan& plan) {
   return map.type == plan.type && map.key_size == plan.key_size &&
          map.value_size == plan.value_size && map.map_flags == plan.map_flags &&
          map.max_entries == plan.max_entries;
-}
-
-// libbpf names a data section's map after the section, with the object's name before it or not.
-bool NamesMap(const std::string& reported, const std::string& name) {
-  bool is_section = name.rfind('.', 0) == 0;
-  return reported == name || (is_section && reported.ends_with(name));
 }
 
 }  // namespace
@@ -75,35 +65,53 @@ class Loader {
   }
 
  private:
-  // Loads one object, if need be again with maps that the verifier turned out to want.
+  // Loads one object, if need be again with what the verifier turned out to want.
   absl::Status LoadObject(const plan::ObjectPlan& object) {
     Clock::time_point start = Clock::now();
-    std::set<std::string> skip(object.skip_maps.begin(), object.skip_maps.end());
-    for (int attempt = 0;; ++attempt) {
-      ASSIGN_OR_RETURN(kernel::BpfObject opened, Prepare(object, skip));
+    Ladder ladder(object);
+    while (true) {
+      ASSIGN_OR_RETURN(kernel::BpfObject opened, Prepare(object, ladder));
       absl::Status status = opened.Load();
       if (status.ok()) {
-        RETURN_IF_ERROR(Collect(object, skip, opened));
+        RETURN_IF_ERROR(Collect(object, ladder.skip_maps(), opened));
         loaded_.load_ns_[object.name] =
             std::chrono::nanoseconds(Clock::now() - start).count();
         return absl::OkStatus();
       }
-      if (attempt == kMaxRetries || !BringBack(object, status, skip)) return status;
+      std::optional<Retry> retry = ladder.Climb(status);
+      if (!retry) {
+        return ladder.steps() == 0
+                   ? status
+                   : base::Annotate(status, fmt::format("after {} retries", ladder.steps()));
+      }
+      loaded_.retries_.push_back(*std::move(retry));
     }
   }
 
+  // The object with its dead calls of neutralised functions cut.
+  absl::StatusOr<kernel::BpfObject> Open(const plan::ObjectPlan& object, const Ladder& ladder) {
+    if (ladder.neutralised().empty()) return kernel::BpfObject::Open(object.name, object.path);
+    ASSIGN_OR_RETURN(Image image, ReadImage(object.name, object.path));
+    for (uint32_t function : ladder.neutralised()) {
+      RETURN_IF_ERROR(CutCalls(object.path, object.neutralised[function].calls, function, image));
+    }
+    return kernel::BpfObject::OpenBytes(object.name, image);
+  }
+
   absl::StatusOr<kernel::BpfObject> Prepare(const plan::ObjectPlan& object,
-                                            const std::set<std::string>& skip) {
-    ASSIGN_OR_RETURN(kernel::BpfObject opened, kernel::BpfObject::Open(object.name, object.path));
+                                            const Ladder& ladder) {
+    ASSIGN_OR_RETURN(kernel::BpfObject opened, Open(object, ladder));
     for (const auto& [section, bytes] : object.sections) {
       RETURN_IF_ERROR(opened.SetSectionBytes(section, bytes));
     }
-    for (const std::string& map : skip) RETURN_IF_ERROR(opened.SetAutocreate(map, false));
+    for (const std::string& map : ladder.skip_maps()) {
+      RETURN_IF_ERROR(opened.SetAutocreate(map, false));
+    }
     for (const std::string& program : object.skip_programs) {
       RETURN_IF_ERROR(opened.SetAutoload(program, false));
     }
     for (const auto& [name, index] : object.maps) {
-      if (skip.contains(name)) continue;
+      if (ladder.skip_maps().contains(name)) continue;
       RETURN_IF_ERROR(PrepareMap(plan_.maps[index], opened));
     }
     return opened;
@@ -123,21 +131,6 @@ class Loader {
     }
     if (made != loaded_.maps_.end()) return opened.ReuseMap(map.name, made->second.map.fd());
     return opened.SetMaxEntries(map.name, map.max_entries);
-  }
-
-  // True when the failure is that of a live reference to a pruned map, and the map was taken out of
-  // `skip`.
-  bool BringBack(const plan::ObjectPlan& object, const absl::Status& status,
-                 std::set<std::string>& skip) {
-    std::string log = base::VerifierLog(status);
-    std::optional<std::string> missing = kernel::MissingMap(log);
-    if (!missing) return false;
-    auto at = std::find_if(skip.begin(), skip.end(),
-                           [&](const std::string& name) { return NamesMap(*missing, name); });
-    if (at == skip.end()) return false;
-    loaded_.retries_.push_back({object.name, *at, kernel::LastVerifierLine(log)});
-    skip.erase(at);
-    return true;
   }
 
   // Takes over descriptors of what was loaded; libbpf's own go with `opened`.

@@ -23,6 +23,7 @@
 #include "agent/base/unique_fd.h"
 #include "agent/kernel/bpf_map.h"
 #include "agent/kernel/bpf_program.h"
+#include "agent/load/ladder.h"
 #include "agent/load/pins.h"
 #include "agent/plan/load_plan.h"
 
@@ -42,12 +43,6 @@ struct LoadedProgram {
   base::UniqueFd fd;
   kernel::ProgramInfo info;
   uint64_t memory_bytes = 0;  // fdinfo memlock, without the JIT image
-};
-
-// A pruned map that a verifier walked into all the same, and that was created for that reason.
-struct Retry {
-  std::string object, map;
-  std::string detail;  // the verifier's line
 };
 
 // Maps of the earlier generation by name; borrowed during Execute.

@@ -54,12 +54,29 @@ struct ProgramPlan {
   std::vector<std::string> maps;  // live ones it references
 };
 
+// An instruction of an object's file.
+struct CodePlace {
+  std::string section;
+  uint32_t slot = 0;          // inside that section
+};
+
+// A global function that dead code calls. These calls are cut out of the file before it is loaded,
+// so that no program carries the function because of them.
+struct NeutralisedFunction {
+  std::string name;
+  std::string reason;
+  bool everywhere = false;    // no live code calls it: it is in no program at all
+  uint32_t slots = 0;         // its instruction slots
+  std::vector<CodePlace> calls;
+};
+
 struct ObjectPlan {
   std::string name;
   std::string path;
   constants::ConstantSet constants;
   std::vector<std::string> skip_maps;      // autocreate off; data sections by section name
   std::vector<std::string> skip_programs;  // autoload off
+  std::vector<NeutralisedFunction> neutralised;
   // Its maps as the ELF declares them, data sections without (name -> index into LoadPlan::maps).
   std::map<std::string, size_t> maps;
   // Read-only sections: name -> bytes with the constants in force.

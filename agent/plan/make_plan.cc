@@ -8,8 +8,10 @@
 #include <utility>
 
 #include "agent/base/status.h"
+#include "agent/plan/decision.h"
 #include "agent/plan/inert.h"
 #include "agent/plan/load_plan.h"
+#include "agent/plan/neutralise.h"
 
 namespace bonsai::plan {
 namespace {
@@ -25,13 +27,6 @@ struct Verdicts {
   std::vector<std::string> load_reasons;
 };
 
-std::string ValueOf(const constants::ConstantSet& constants, const std::string& name) {
-  for (const constants::NamedValue& value : constants.values) {
-    if (value.name == name) return value.value;
-  }
-  return "?";
-}
-
 // The branch that does most to explain why little of a program is left: the first one that rests on
 // constants.
 std::string FirstDecision(const AnalyzedObject& object, uint32_t program) {
@@ -45,13 +40,7 @@ std::string FirstDecision(const AnalyzedObject& object, uint32_t program) {
     }
   }
   if (first == nullptr) return "";
-  std::string text;
-  for (const std::string& name : first->constants) {
-    text += (text.empty() ? "" : ", ") + name + " = " + ValueOf(object.constants, name);
-  }
-  std::string file = first->file.substr(first->file.rfind('/') + 1);
-  if (!file.empty()) text += fmt::format(" at {}:{} `{}`", file, first->line, first->text);
-  return text;
+  return DescribeDecision(object.constants, *first);
 }
 
 std::string InertReason(const AnalyzedObject& object, uint32_t program) {
@@ -264,7 +253,10 @@ ObjectPlan PlanObject(const AnalyzedObject& object, const Verdicts& verdicts,
       plan.reason = fmt::format("{}: {}", spec.programs[p].name, verdicts.load_reasons[p]);
     }
   }
-  if (plan.needed) plan.live_insns = object.liveness.live_insns;
+  if (plan.needed) {
+    plan.live_insns = object.liveness.live_insns;
+    plan.neutralised = Neutralise(object);
+  }
   for (uint32_t m = 0; m < spec.maps.size(); ++m) {
     plan.maps[spec.maps[m].name] = map_indices.at(spec.maps[m].name);
     if (!object.liveness.maps[m]) plan.skip_maps.push_back(spec.maps[m].name);

@@ -186,6 +186,10 @@ void AddPrograms(const Snapshot& s, Exposition& out) {
   for (const auto& [place, count] : places) {
     attachments.Add(count, {{"hook", place.first}, {"mode", place.second}});
   }
+  if (s.plan) {
+    out.Gauge("neutralised_functions", "Global functions left out because only dead code calls them.")
+        .Add(sum.neutralised);
+  }
   out.Counter("load_retries", "Loads repeated with more kept than the engine found live.")
       .Add(s.load_retries);
 }

@@ -17,6 +17,9 @@ DatapathSummary SummarizeDatapath(const Snapshot& snapshot) {
   for (const plan::ObjectPlan& object : snapshot.plan->objects) {
     summary.total_insns += object.total_insns;
     if (object.needed) summary.live_insns += object.live_insns;
+    for (const plan::NeutralisedFunction& function : object.neutralised) {
+      summary.neutralised += function.everywhere;
+    }
   }
   return summary;
 }

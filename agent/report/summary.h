@@ -14,6 +14,7 @@ struct DatapathSummary {
   uint32_t entries_loaded = 0, entries_total = 0;  // programs on hooks
   uint32_t tails_loaded = 0, tails_total = 0;      // tail-call programs
   uint64_t live_insns = 0, total_insns = 0;        // slots; live: of objects that are needed
+  uint32_t neutralised = 0;                        // functions in no program, by name and object
 };
 DatapathSummary SummarizeDatapath(const Snapshot& snapshot);
 

@@ -58,6 +58,7 @@ void FillDatapath(const Snapshot& from, v1::Datapath& to) {
   to.set_load_retries(from.load_retries);
   to.set_tcx(from.tcx);
   to.set_xdp_mode(from.xdp_mode);
+  to.set_neutralised_functions(summary.neutralised);
 }
 
 void FillMemory(const Snapshot& from, v1::Memory& to) {

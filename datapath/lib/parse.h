@@ -87,8 +87,13 @@ static __always_inline int parse_ipv4(void *data, void *end, struct packet *pkt)
 
 	header = ip->ihl * 4;
 	total = bpf_ntohs(ip->tot_len);
-	if (!total && pkt->len > 0xffff) /* BIG TCP: the length is the frame's */
-		total = pkt->len - pkt->l3_off;
+	/* Said outright and not left to total < header: verifiers before 6.8 do not decide a compare
+	 * of a known number with a range, and go on with a header that ends before it begins. */
+	if (!total) {
+		if (pkt->len <= 0xffff)
+			return PARSE_INVALID;
+		total = pkt->len - pkt->l3_off; /* BIG TCP: the length is the frame's */
+	}
 	if (ip->version != 4 || header < sizeof(*ip) || total < header)
 		return PARSE_INVALID;
 	pkt->end_off = pkt->l3_off + total;

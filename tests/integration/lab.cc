@@ -127,7 +127,10 @@ plan::LoadPlan PlanOf(const std::vector<ObjectChoice>& choices,
     for (const auto& [name, value] : choice.constants) {
       EXPECT_TRUE(constants::Override(*specs.back(), name, value, constants).ok()) << name;
     }
-    analyzed.push_back({specs.back().get(), constants, LivenessOf(*specs.back(), choice)});
+    auto liveness = choice.analyzed ? reachability::Analyze(*specs.back(), constants)
+                                    : LivenessOf(*specs.back(), choice);
+    EXPECT_TRUE(liveness.ok()) << liveness.status();
+    analyzed.push_back({specs.back().get(), constants, *liveness});
   }
   auto schema = settings::Schema::Make(settings::AgentSettings());
   auto settings = settings::Parse(*schema, {});

@@ -56,9 +56,11 @@ struct ObjectChoice {
   std::map<std::string, int64_t> constants;
   std::set<std::string> dead_maps;
   std::set<std::string> dead_programs;
+  bool analyzed = false;           // liveness is what the engine says, not what stands above
 };
 
-// A plan by plan::Make from a liveness in which all is live but what `choices` call dead.
+// A plan by plan::Make from a liveness in which all is live but what `choices` call dead, or from
+// the engine's.
 plan::LoadPlan PlanOf(const std::vector<ObjectChoice>& choices,
                       const std::map<std::string, uint32_t>& max_entries = {});
 

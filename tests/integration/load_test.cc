@@ -242,7 +242,8 @@ TEST(Load, BringsBackAPrunedMapThatTheVerifierWants) {
   auto loaded = load::Execute(PlanOf({wrong}, {{"big", 300}}), {}, {});
   ASSERT_OK(loaded);
   ASSERT_EQ(loaded->retries().size(), 1u);
-  EXPECT_EQ(loaded->retries()[0].map, "big");
+  EXPECT_EQ(loaded->retries()[0].kind, load::Retry::Kind::kMap);
+  EXPECT_EQ(loaded->retries()[0].name, "big");
   EXPECT_EQ(loaded->retries()[0].object, "from_pod");
   ASSERT_NE(loaded->FindMap("big"), nullptr);
   EXPECT_EQ(loaded->FindMap("big")->info().max_entries, 300u);

@@ -101,7 +101,7 @@ TEST(Pipeline, PlanEqualsKernelForEveryRowOfSettings) {
     plan::LoadPlan plan = pipeline.Plan(row.raw);
     auto loaded = load::Execute(plan, {}, {.memory_measurable = exact});
     ASSERT_OK(loaded);
-    EXPECT_TRUE(loaded->retries().empty()) << loaded->retries()[0].map;
+    EXPECT_TRUE(loaded->retries().empty()) << load::ToString(loaded->retries()[0]);
     for (const plan::MapPlan& map : plan.maps) {
       SCOPED_TRACE(map.name);
       ASSERT_EQ(loaded->maps().contains(map.name), map.create) << map.reason;

@@ -80,6 +80,9 @@ Cluster::Cluster() : node("node"), pod_a("pod-a"), pod_b("pod-b"), pod_c("pod-c"
 
 Cluster::~Cluster() {
   if (agent_ > 0) StopAgent(SIGKILL);
+  if (!may_retry && AgentLog().find("reachability-retry") != std::string::npos) {
+    ADD_FAILURE() << "the verifier walked into what was cut";
+  }
   if (::testing::Test::HasFailure()) {
     std::fprintf(stderr, "--- agent log\n%s---\n", AgentLog().c_str());
   }

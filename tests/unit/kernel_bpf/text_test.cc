@@ -24,6 +24,14 @@ TEST(MissingMap, IsNotInOtherLogs) {
   EXPECT_EQ(MissingMap("' is referenced but wasn't created"), std::nullopt);
 }
 
+TEST(UnknownHelper, IsFoundInAVerifierLog) {
+  EXPECT_EQ(UnknownHelper("3: (85) call unknown#1900000001\ninvalid func unknown#1900000001\n"
+                          "processed 4 insns\n"),
+            1900000001);
+  EXPECT_EQ(UnknownHelper("invalid func unknown#"), std::nullopt);
+  EXPECT_EQ(UnknownHelper("unknown func bpf_timer_init#169\n"), std::nullopt);
+}
+
 TEST(LastVerifierLine, SkipsStatistics) {
   EXPECT_EQ(LastVerifierLine("0: (b7) r0 = 0\nR0 invalid mem access 'scalar'\n"
                              "verification time 12 usec\nstack depth 8\n"

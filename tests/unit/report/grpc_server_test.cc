@@ -127,6 +127,8 @@ TEST_F(GrpcServerTest, StatusSaysWhatIsLoadedAndSaved) {
   EXPECT_EQ(status.datapath().entry_programs_loaded(), 1u);
   EXPECT_EQ(status.datapath().tail_calls_loaded(), 1u);
   EXPECT_EQ(status.datapath().tail_calls_total(), 2u);
+  EXPECT_EQ(status.datapath().neutralised_functions(), 1u);
+  EXPECT_EQ(status.datapath().load_retries(), 1u);
   EXPECT_EQ(status.datapath().live_instructions(), 1340u);
   EXPECT_EQ(status.datapath().total_instructions(), 3750u);
   EXPECT_EQ(status.datapath().devices(), 2u);

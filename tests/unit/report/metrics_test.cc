@@ -79,6 +79,8 @@ TEST(Metrics, ConfigurationAndTraffic) {
   EXPECT_THAT(text, HasSubstr("bonsai_forwards_bytes_total{reason=\"forwarded\",hook=\"from-pod\"} 98765432\n"));
   EXPECT_THAT(text, HasSubstr("bonsai_attachments{hook=\"from-pod\",mode=\"tcx\"} 2\n"));
   EXPECT_THAT(text, HasSubstr("bonsai_tail_calls{state=\"pruned\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_neutralised_functions 1\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_load_retries_total 1\n"));
   EXPECT_THAT(text, HasSubstr("bonsai_program_verified_instructions{program=\"from_pod/from_pod\"} 2950\n"));
   EXPECT_THAT(text, HasSubstr("bonsai_services 2\n"));
 }

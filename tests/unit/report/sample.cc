@@ -56,6 +56,8 @@ std::shared_ptr<const plan::LoadPlan> SamplePlan() {
   from_pod.needed = true;
   from_pod.live_insns = 1340;
   from_pod.total_insns = 3300;
+  from_pod.neutralised = {{.name = "parse_v6", .reason = off, .everywhere = true, .slots = 60},
+                          {.name = "parse_v4", .reason = off, .slots = 50}};
   from_pod.constants.values = {
       {.name = "ct_tcp_timeout", .value = "8000", .feature = "conntrack", .origin = "setting"},
       {.name = "enable_ipv6", .value = "false", .feature = "ipv6", .origin = "setting",
