@@ -75,7 +75,10 @@ class Comparer {
     if (kernel.unknown_tail_call) return;
     if (ours_.tail_calls_unknown_slot) return UnknownSlot();
     std::set<std::pair<std::string, uint32_t>> ours;
-    for (const object::TailSlot& tail : ours_.tail_calls) ours.emplace(tail.map, tail.slot);
+    for (const object::TailSlot& tail : ours_.tail_calls) {
+      // Beyond the array's end there is nothing to jump to.
+      if (tail.slot < object_.FindMap(tail.map)->max_entries) ours.emplace(tail.map, tail.slot);
+    }
     for (const auto& [map, slot] : kernel.tail_calls) {
       ++out_.counts.tail_calls;
       if (ours.contains({map, slot})) continue;
