@@ -22,7 +22,7 @@ TEST_P(Oracle, KeepsExactlyWhatTheVerifierWalked) {
   for (const auto& [name, program] : *programs) {
     ASSERT_TRUE(program.loaded) << name << ReasonOf(program.log);
     for (const auto& [function, fates] : program.code) {
-      const std::vector<object::Insn>& insns = object->functions[function].insns;
+      const object::Insns& insns = object->functions[function].insns;
       const std::vector<bool>& visited = program.visited.at(function);
       for (size_t slot = 0; slot < fates.size(); ++slot) {
         if (insns[slot].opcode == 0) continue;  // the second half of a 16-byte instruction
