@@ -52,14 +52,12 @@ class Builder {
       marks_[slot + 1] |= kLeader;
       if (HasTarget(flow)) MarkTarget(TargetOf(insn, slot));
     }
-    for (uint8_t mark : marks_) {
-      if (mark == (kLeader | kSecondHalf)) cfg_.opaque = true;  // a jump into an immediate
-    }
   }
 
   void MarkLoadImm64(uint32_t& slot) {
     if (slot + 1 < size() && function_.insns[slot + 1].opcode == 0) {
-      marks_[++slot] |= kSecondHalf;
+      if (marks_[++slot] & kLeader) cfg_.opaque = true;  // a jump into an immediate
+      marks_[slot] |= kSecondHalf;
     } else {
       marks_[slot] |= kBroken;
       cfg_.opaque = true;
@@ -70,7 +68,9 @@ class Builder {
     if (target < 0 || target >= size()) {
       cfg_.opaque = true;
     } else {
-      marks_[static_cast<size_t>(target)] |= kLeader;
+      uint8_t& mark = marks_[static_cast<size_t>(target)];
+      if (mark & kSecondHalf) cfg_.opaque = true;
+      mark |= kLeader;
     }
   }
 

@@ -210,13 +210,13 @@ void Engine::SpendOnParts(uint64_t blocks) { part_budget_ -= std::min(part_budge
 // Keeps state_ by itself when joining would lose much. False: it is to be joined.
 bool Engine::KeepApart(const Block& to, Head& head) {
   const Contrast contrast = ContrastOf(head.state, state_, to.live_registers);
-  const bool worth = to.in_loop ? contrast.places > 0 : contrast.places > 1 && contrast.origins;
+  const bool worth = to.in_loop ? contrast.places > 0 : contrast.places > 0;
   if (!worth && !contrast.objects) return false;
+  if (head.parts.size() >= (to.in_loop ? kPartsInLoop : kPartsElsewhere)) return false;
   SpendOnParts(1 + head.parts.size() / kComparisonsPerBlock);
   for (const Part& part : head.parts) {
     if (part.state.Covers(state_, to.live_registers, tables_)) return true;
   }
-  if (head.parts.size() >= (to.in_loop ? kPartsInLoop : kPartsElsewhere)) return false;
   head.parts.push_back({.state = state_});
   Schedule(current_, to.head);
   return true;

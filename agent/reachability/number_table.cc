@@ -17,19 +17,14 @@ constexpr size_t kMaxNumbers = 1 << 17;
 // Pairs of members of two sets that are looked at one by one.
 constexpr size_t kMaxPairs = 64;
 
-uint64_t Mix(uint64_t hash, uint64_t word) {
-  hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
-  return hash ^ hash >> 29;
-}
-
 uint64_t HashNumber(const Number& number, SetId set) {
-  uint64_t hash = Mix(set, number.bits.value);
-  hash = Mix(hash, number.bits.unknown);
-  hash = Mix(hash, number.b64.umin);
-  hash = Mix(hash, number.b64.umax);
-  hash = Mix(hash, static_cast<uint64_t>(number.b64.smin) ^ number.b32.umin);
-  hash = Mix(hash, static_cast<uint64_t>(number.b64.smax) ^ number.b32.umax);
-  return Mix(hash, static_cast<uint64_t>(int64_t{number.b32.smin}) << 32 ^
+  uint64_t hash = MixHash(set, number.bits.value);
+  hash = MixHash(hash, number.bits.unknown);
+  hash = MixHash(hash, number.b64.umin);
+  hash = MixHash(hash, number.b64.umax);
+  hash = MixHash(hash, static_cast<uint64_t>(number.b64.smin) ^ number.b32.umin);
+  hash = MixHash(hash, static_cast<uint64_t>(number.b64.smax) ^ number.b32.umax);
+  return MixHash(hash, static_cast<uint64_t>(int64_t{number.b32.smin}) << 32 ^
                        static_cast<uint32_t>(number.b32.smax));
 }
 
@@ -55,15 +50,14 @@ bool NumberTable::Members(Scalar scalar, ValueSet& members) const {
 
 Scalar NumberTable::Intern(const Number& number, SetId set) {
   const uint64_t hash = HashNumber(number, set);
-  const auto [first, last] = index_.equal_range(hash);
-  for (auto at = first; at != last; ++at) {
-    const Entry& entry = entries_[at->second];
-    if (entry.set == set && entry.number == number) return Scalar::Pooled(at->second);
-  }
+  const uint32_t found = index_.Find(hash, [&](NumberId id) {
+    return entries_[id].set == set && entries_[id].number == number;
+  });
+  if (found != HashIndex::kNone) return Scalar::Pooled(found);
   if (entries_.size() >= kMaxNumbers) return Scalar();
   const auto id = static_cast<NumberId>(entries_.size());
   entries_.push_back({number, set});
-  index_.emplace(hash, id);
+  index_.Insert(hash, id);
   return Scalar::Pooled(id);
 }
 
@@ -89,7 +83,7 @@ NumberTable::Key NumberTable::KeyOf(Operation operation, uint32_t detail, Scalar
 }
 
 size_t NumberTable::HashOf(const Key& key) {
-  return static_cast<size_t>(Mix(Mix(key.a, key.b), key.what) >> 20);
+  return static_cast<size_t>(MixHash(MixHash(key.a, key.b), key.what) >> 20);
 }
 
 template <typename Compute>
@@ -103,8 +97,9 @@ Scalar NumberTable::Remember(const Key& key, Compute compute) {
 
 template <typename Compute>
 Scalar NumberTable::Map(Scalar a, Compute operation) {
+  if (!HasSet(a)) return Make(operation(NumberOf(a)));
   ValueSet members, results;
-  if (!Members(a, members)) return Make(operation(NumberOf(a)));
+  Members(a, members);
   for (const uint64_t member : members) {
     const Number one = operation(Number::Const(member));
     if (!one.IsConst()) return Make(operation(NumberOf(a)));
@@ -147,6 +142,7 @@ Scalar NumberTable::ComputeAlu(uint8_t opcode, Scalar a, Scalar b) {
   const uint8_t op = opcode & 0xf0;
   const bool wide = IsWide(opcode);
   const Number whole = reachability::Alu(op, wide, NumberOf(a), NumberOf(b));
+  if (!HasSet(a) && !HasSet(b)) return Make(whole);
   ValueSet lefts, rights, results;
   if (!Members(a, lefts) || !Members(b, rights) || lefts.size() * rights.size() > kMaxPairs) {
     return Make(whole);
@@ -194,9 +190,9 @@ const Comparison& NumberTable::Compare(uint8_t opcode, Scalar a, Scalar b) {
 Outcome NumberTable::Decide(uint8_t opcode, Scalar a, Scalar b) const {
   const uint8_t op = opcode & 0xf0;
   const bool wide = IsWide(opcode);
+  if (!HasSet(a) && !HasSet(b)) return reachability::Decide(op, wide, NumberOf(a), NumberOf(b));
   ValueSet lefts, rights;
   const bool few_left = Members(a, lefts), few_right = Members(b, rights);
-  if (!HasSet(a) && !HasSet(b)) return reachability::Decide(op, wide, NumberOf(a), NumberOf(b));
   const Number left = NumberOf(a), right = NumberOf(b);
   bool never = true, always = true;
   for (size_t i = 0; i < (few_left ? lefts.size() : 1u); ++i) {
@@ -214,8 +210,9 @@ Outcome NumberTable::Decide(uint8_t opcode, Scalar a, Scalar b) const {
 // Leaves of the few numbers that `scalar` may be those that can go this way. False: none can.
 bool NumberTable::RefineMembers(uint8_t opcode, bool taken, Scalar other, bool is_left,
                                 Scalar& scalar) {
+  if (!HasSet(scalar)) return true;
   ValueSet members, kept;
-  if (!HasSet(scalar) || !Members(scalar, members)) return true;
+  Members(scalar, members);
   const Outcome contrary = taken ? Outcome::kNever : Outcome::kAlways;
   for (const uint64_t member : members) {
     const Scalar one = Scalar::Const(member);

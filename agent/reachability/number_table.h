@@ -6,10 +6,10 @@
 
 #include <array>
 #include <cstdint>
-#include <unordered_map>
 #include <vector>
 
 #include "agent/reachability/compare.h"
+#include "agent/reachability/hash_index.h"
 #include "agent/reachability/number.h"
 #include "agent/reachability/value.h"
 #include "agent/reachability/value_sets.h"
@@ -96,7 +96,7 @@ class NumberTable {
   Scalar Map(Scalar a, Compute operation);
 
   std::vector<Entry> entries_;
-  std::unordered_multimap<uint64_t, NumberId> index_;  // by hash of the number
+  HashIndex index_;
   ValueSets sets_;
   std::vector<Line> lines_;
   std::vector<ComparisonLine> comparisons_;

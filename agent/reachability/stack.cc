@@ -9,7 +9,7 @@
 namespace bonsai::reachability {
 namespace {
 
-const StackPage kNothingKnown;
+const StackPage kNothingKnown{};
 
 constexpr SlotSet SlotBit(int slot) { return SlotSet{1} << slot; }
 constexpr uint8_t PageBit(int slot) { return static_cast<uint8_t>(1u << slot); }

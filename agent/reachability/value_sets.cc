@@ -22,18 +22,20 @@ bool ValueSet::Add(uint64_t member) {
   return true;
 }
 
-std::strong_ordering ValueSet::operator<=>(const ValueSet& other) const {
-  return std::lexicographical_compare_three_way(begin(), end(), other.begin(), other.end());
+bool ValueSet::operator==(const ValueSet& other) const {
+  return std::equal(begin(), end(), other.begin(), other.end());
 }
 
 SetId ValueSets::Intern(const ValueSet& set) {
   if (set.size() < 2) return 0;
-  const auto found = index_.find(set);
-  if (found != index_.end()) return found->second;
+  uint64_t hash = set.size();
+  for (const uint64_t member : set) hash = MixHash(hash, member);
+  const uint32_t found = index_.Find(hash, [&](SetId id) { return sets_[id] == set; });
+  if (found != HashIndex::kNone) return found;
   if (sets_.size() >= kMaxSets) return 0;
   const auto id = static_cast<SetId>(sets_.size());
   sets_.push_back(set);
-  index_.emplace(set, id);
+  index_.Insert(hash, id);
   return id;
 }
 

@@ -4,12 +4,11 @@
 #pragma once
 
 #include <array>
-#include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <span>
 #include <vector>
+
+#include "agent/reachability/hash_index.h"
 
 namespace bonsai::reachability {
 
@@ -27,8 +26,7 @@ class ValueSet {
   // Ascending.
   const uint64_t* begin() const { return members_.data(); }
   const uint64_t* end() const { return members_.data() + count_; }
-  std::strong_ordering operator<=>(const ValueSet& other) const;
-  bool operator==(const ValueSet& other) const { return (*this <=> other) == 0; }
+  bool operator==(const ValueSet& other) const;
 
  private:
   uint32_t count_ = 0;
@@ -45,7 +43,7 @@ class ValueSets {
 
  private:
   std::vector<ValueSet> sets_;
-  std::map<ValueSet, SetId> index_;
+  HashIndex index_;
 };
 
 }  // namespace bonsai::reachability
