@@ -15,7 +15,10 @@ constexpr int32_t kImmediates[] = {0, 1, -1, 2, 7, 8, 12, 16, 31, 32, 63, 64, 12
                                    0x7fff, 0x8000, 0xffff, 0x10000, INT32_MAX, INT32_MIN};
 constexpr int32_t kAtomics[] = {BPF_ADD, BPF_AND, BPF_OR, BPF_XOR, BPF_ADD | BPF_FETCH,
                                 BPF_XOR | BPF_FETCH, BPF_XCHG, BPF_CMPXCHG, 0x100, 0x110};
-constexpr int32_t kHelpers[] = {BPF_FUNC_map_lookup_elem, BPF_FUNC_map_update_elem,
+// Those that take anything are more likely; Idiom() sets up some of the others.
+constexpr int32_t kHelpers[] = {BPF_FUNC_get_prandom_u32, BPF_FUNC_get_prandom_u32,
+                                BPF_FUNC_get_prandom_u32, BPF_FUNC_ktime_get_ns,
+                                BPF_FUNC_ktime_get_ns, BPF_FUNC_map_lookup_elem, BPF_FUNC_map_update_elem,
                                 BPF_FUNC_get_prandom_u32, BPF_FUNC_tail_call, BPF_FUNC_loop,
                                 BPF_FUNC_for_each_map_elem, BPF_FUNC_skb_load_bytes,
                                 BPF_FUNC_timer_set_callback, BPF_FUNC_ktime_get_ns};
@@ -38,7 +41,7 @@ int16_t SmallOffset(Random& random) {
 }
 
 int16_t StackOffset(Random& random) {
-  const int step = random() % 8 == 0 ? 1 : 8;
+  const int step = random() % 4 == 0 ? 1 : 8;
   return static_cast<int16_t>(-step * static_cast<int>(1 + random() % 6));
 }
 
@@ -73,7 +76,7 @@ Insn RandomJump(Random& random) {
   }
   if (op != BPF_CALL) return insn;
   insn.opcode = BPF_JMP | BPF_CALL;
-  insn.src = random() % 3;
+  insn.src = random() % 8 == 0 ? random() % 3 : 0;
   insn.imm = insn.src == 0 ? OneOf(kHelpers, random) : static_cast<int32_t>(random() % 4);
   return insn;
 }
@@ -81,7 +84,7 @@ Insn RandomJump(Random& random) {
 // Most memory there is to reach is the stack.
 Insn RandomMemory(Random& random) {
   const auto other = static_cast<uint8_t>(random() % 11);
-  const auto base = static_cast<uint8_t>(random() % 8 == 0 ? random() % 11 : 10);
+  const auto base = static_cast<uint8_t>(random() % 32 == 0 ? random() % 11 : 10);
   const uint8_t size = (random() % 4) << 3;
   const int16_t offset = StackOffset(random);
   const auto opcode = [&](uint8_t kind, uint8_t mode) {
@@ -118,38 +121,16 @@ Insn RandomInsn(Random& random) {
   }
 }
 
-std::vector<Insn> Prologue(Random& random) {
-  std::vector<Insn> code;
-  for (uint8_t reg = 6; reg < 10; ++reg) {
-    if (random() % 2) {  // of the read-only section
-      code.push_back({.opcode = kLoadImm64, .dst = reg, .src = 2,
-                      .imm = static_cast<int32_t>(random() % 24)});
-      code.push_back({});
-      code.push_back({.opcode = static_cast<uint8_t>(BPF_LDX | BPF_MEM | (random() % 4) << 3),
-                      .dst = reg, .src = reg});
-    } else if (random() % 2) {
-      code.push_back({.opcode = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_prandom_u32});
-      code.push_back({.opcode = BPF_ALU64 | BPF_MOV | BPF_X, .dst = reg, .src = 0});
-    } else {
-      code.push_back({.opcode = BPF_ALU64 | BPF_MOV | BPF_K, .dst = reg, .imm = Immediate(random)});
-    }
-  }
-  for (uint8_t reg = 0; reg < 6; ++reg) {
-    code.push_back({.opcode = BPF_ALU64 | BPF_MOV | BPF_X, .dst = reg,
-                    .src = static_cast<uint8_t>(6 + random() % 4)});
-  }
-  for (int16_t offset = -48; offset < 0; offset += 8) {
-    code.push_back({.opcode = BPF_STX | BPF_MEM | BPF_DW, .dst = 10,
-                    .src = static_cast<uint8_t>(random() % 10), .offset = offset});
-  }
-  return code;
-}
-
 void MutateInsns(std::span<Insn> code, Random& random) {
   if (code.empty()) return;
   const size_t at = random() % code.size(), other = random() % code.size();
   Insn& insn = code[at];
-  switch (random() % 9) {
+  switch (random() % 10) {
+    case 9: {
+      const std::vector<Insn> idiom = Idiom(random);
+      std::copy_n(idiom.begin(), std::min(idiom.size(), code.size() - at), code.begin() + static_cast<ptrdiff_t>(at));
+      return;
+    }
     case 0: case 1: insn = RandomInsn(random); return;
     case 2: std::swap(insn, code[other]); return;
     case 3: insn = code[other]; return;

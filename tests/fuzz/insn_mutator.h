@@ -22,6 +22,10 @@ Insn RandomInsn(Random& random);
 // numbers known and not, read-only data, the packet.
 std::vector<Insn> Prologue(Random& random);
 
+// A few instructions that mean something together: a call with the stack passed on, a callback, a
+// tail call, a value through memory to a branch.
+std::vector<Insn> Idiom(Random& random);
+
 // Replaces, copies, swaps or alters an instruction or two.
 void MutateInsns(std::span<Insn> code, Random& random);
 

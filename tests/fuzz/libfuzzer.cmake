@@ -7,8 +7,8 @@ function(bonsai_fuzz name)
   target_link_libraries(${name} PRIVATE bonsai_flags bonsai_reachability)
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
 endfunction()
-bonsai_fuzz(object_fuzz object_libfuzzer.cc object_fuzz.cc insn_mutator.cc)
-bonsai_fuzz(engine_fuzz engine_libfuzzer.cc engine_fuzz.cc engine_input.cc insn_mutator.cc
+bonsai_fuzz(object_fuzz object_libfuzzer.cc object_fuzz.cc insn_mutator.cc insn_idioms.cc)
+bonsai_fuzz(engine_fuzz engine_libfuzzer.cc engine_fuzz.cc engine_input.cc insn_mutator.cc insn_idioms.cc
             concrete.cc concrete_alu.cc concrete_calls.cc)
 
 add_executable(make_seeds make_seeds.cc)

@@ -14,6 +14,6 @@ case $target in
   engine) most=2048 ;;
   *) echo "session.sh: no target $target" >&2; exit 1 ;;
 esac
-"$build/bin/${target}_fuzz" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
+"$build/bin/${target}_fuzz" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=1024 \
   -malloc_limit_mb=256 -max_len=$most -print_final_stats=1 -verbosity=1 \
   -artifact_prefix="$build/findings/$target-" "$corpus" "$build/seeds/$target"
