@@ -53,7 +53,7 @@ void AddFunctions(const std::vector<Insn>& code, uint32_t count, object::ObjectS
     object::Function function{.name = "f" + std::to_string(i),
                               .section = program ? "tc" : ".text",
                               .is_global = program || i == 3,
-                              .insns = {begin, end}};
+                              .insns = std::vector<Insn>(begin, end)};
     AddRefs(function, count);
     object.functions.push_back(std::move(function));
     if (program) object.programs.push_back({.name = "f" + std::to_string(i), .section = "tc", .function = i});

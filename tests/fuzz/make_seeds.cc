@@ -65,7 +65,7 @@ Bytes WithoutDebug(const Bytes& file) {
 
 // Its code, relocations written into the instructions the way ObjectFrom() makes them up.
 std::vector<Insn> Code(const object::ObjectSpec& object, const object::Function& function) {
-  std::vector<Insn> code = function.insns;
+  std::vector<Insn> code(function.insns.begin(), function.insns.end());
   const auto role = [&](uint32_t index) {
     return static_cast<int32_t>(object.functions[index].is_global ? kGlobal : kStatic);
   };
