@@ -8,7 +8,7 @@ build=$1 target=$2 seconds=$3
 corpus=${CORPUS:-$(mktemp -d)}
 [[ -n ${CORPUS:-} ]] || trap 'rm -rf "$corpus"' EXIT
 mkdir -p "$corpus" "$build/findings"
-export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+export ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=64 UBSAN_OPTIONS=print_stacktrace=1
 case $target in
   object) most=65536 ;;
   engine) most=2048 ;;
