@@ -43,10 +43,3 @@ bool ReadAndAnalyse(const std::vector<uint8_t>& bytes) {
 }
 
 }  // namespace bonsai::fuzz
-
-#ifdef BONSAI_LIBFUZZER
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  bonsai::fuzz::ReadAndAnalyse({data, data + size});
-  return 0;
-}
-#endif

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is measured of one object. Times are CPU time of the calling thread, which a verifier's work
+// in a system call is part of: other load of the machine hardly moves them.
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "agent/constants/constant_set.h"
+#include "agent/object/object_spec.h"
+
+namespace bonsai::bench {
+
+// Values of the object's constants: as compiled, or with every bool on or off.
+enum class Switches { kDefault, kOn, kOff };
+
+struct Subject {
+  std::string path;
+  std::vector<uint8_t> bytes;
+  object::ObjectSpec object;
+  size_t slots = 0;  // of all functions
+};
+
+absl::StatusOr<Subject> ReadSubject(const std::string& path);
+constants::ConstantSet ConstantsFor(const object::ObjectSpec& object, Switches switches);
+
+double ThreadSeconds();
+
+// From the file's bytes to the verdict. Seconds; fails when the object cannot be analysed.
+absl::StatusOr<double> VerdictSeconds(const Subject& subject, Switches switches);
+
+// The same in a process of its own: by how many bytes that grew at most, the file's bytes aside.
+absl::StatusOr<size_t> VerdictPeakBytes(const Subject& subject, Switches switches);
+
+// libbpf's bpf_object__load of all programs and maps, the maps at their smallest. Needs root.
+absl::StatusOr<double> KernelLoadSeconds(const Subject& subject, Switches switches);
+
+}  // namespace bonsai::bench
