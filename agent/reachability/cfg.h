@@ -8,6 +8,7 @@
 
 #include "agent/object/object_spec.h"
 #include "agent/reachability/insn.h"
+#include "agent/reachability/stack.h"
 
 namespace bonsai::reachability {
 
@@ -24,6 +25,7 @@ struct Block {
   // Every other block is run right after the one before it.
   uint32_t head = kNoHead;
   RegisterSet live_registers = 0;  // that may be read from here on before they are written
+  SlotSet read_slots = 0;          // stack slots that loads relative to r10 may read, likewise
   Flow flow = Flow::kNext;         // of the last instruction
   bool loop_head = false;          // some edge to it does not go forward
   bool in_loop = false;            // some edge goes back over it
@@ -39,13 +41,20 @@ struct Cfg {
 
 Cfg BuildCfg(const object::Function& function);
 
-// Registers read before they are written, and written, by instructions in order.
+// Registers read before they are written, and written, by instructions in order; the same of stack
+// slots, as far as r10 is the base: what is reached through other pointers is not in it.
 struct Access {
   RegisterSet reads = 0, writes = 0;
+  SlotSet slot_reads = 0, slot_writes = 0;
 
   void Add(const Insn& insn);  // after all others
 };
 Access AccessOfOther(const Insn& insn);
+
+// The slot that an offset from r10 is in.
+inline SlotSet SlotsAt(int64_t offset) {
+  return offset < 0 && offset >= -kStackBytes ? SlotSet{1} << ((offset + kStackBytes) / 8) : 0;
+}
 
 inline void Access::Add(const Insn& insn) {
   // SOUND: at least what the instruction reads, at most what it writes for sure.
@@ -61,8 +70,11 @@ inline void Access::Add(const Insn& insn) {
     case Shape::kMemory:
       if (ClassOf(insn) == BPF_LDX) {
         one = {src, dst};
+        if (insn.src == BPF_REG_10) slot_reads |= SlotsAt(insn.offset) & ~slot_writes;
       } else {
         one.reads = static_cast<RegisterSet>(dst | (ClassOf(insn) == BPF_STX ? src : 0));
+        const bool whole = insn.dst == BPF_REG_10 && SizeOf(insn) == 8 && insn.offset % 8 == 0;
+        if (whole) slot_writes |= SlotsAt(insn.offset);
       }
       break;
     case Shape::kBranch:
@@ -75,7 +87,7 @@ inline void Access::Add(const Insn& insn) {
   writes |= one.writes;
 }
 
-// Fills in Block::live_registers. `accesses` by block; `order`: blocks, later ones of a path later.
+// Fills in Block::live_registers and read_slots. `accesses` by block; `order`: blocks, later ones of a path later.
 void FindLiveRegisters(const std::vector<Access>& accesses, const std::vector<uint32_t>& order,
                        Cfg& cfg);
 

@@ -16,16 +16,17 @@ constexpr uint8_t kVisitsAtLoopHead = 3;  // before bounds that still move give 
 constexpr uint8_t kVisitsAnywhere = 32;
 // States kept apart at one place: rounds of a loop, ways to get somewhere else.
 constexpr size_t kPartsInLoop = 64, kPartsElsewhere = 8;
-// What may be spent on them in all, in blocks run: enough for any small program, and for a large one
-// no more than what it costs anyway.
-constexpr uint64_t kPartBudget = 1024, kSlotsPerPartBlock = 64;
+// What may be spent on them in all, in blocks run: the smaller the object, the more for each slot.
+// An object of the size of ours is followed like the verifier does; at 60 thousand slots it is a tenth
+// of what the analysis costs anyway, and time stays linear.
+constexpr uint64_t kPartBudget = 8192, kPartBudgetTimesSlots = 1 << 27;
 // Comparisons of states that cost as much as running a block.
 constexpr uint64_t kComparisonsPerBlock = 4;
 
 uint64_t PartBudget(const object::ObjectSpec& object) {
   uint64_t slots = 0;
   for (const object::Function& function : object.functions) slots += function.insns.size();
-  return kPartBudget + slots / kSlotsPerPartBlock;
+  return std::min(kPartBudget, kPartBudgetTimesSlots / std::max<uint64_t>(slots, 1));
 }
 
 }  // namespace
@@ -209,9 +210,7 @@ void Engine::SpendOnParts(uint64_t blocks) { part_budget_ -= std::min(part_budge
 
 // Keeps state_ by itself when joining would lose much. False: it is to be joined.
 bool Engine::KeepApart(const Block& to, Head& head) {
-  const Contrast contrast = ContrastOf(head.state, state_, to.live_registers);
-  const bool worth = to.in_loop ? contrast.places > 0 : contrast.places > 0;
-  if (!worth && !contrast.objects) return false;
+  if (Contrast(head.state, state_, to.live_registers, to.read_slots) == 0) return false;
   if (head.parts.size() >= (to.in_loop ? kPartsInLoop : kPartsElsewhere)) return false;
   SpendOnParts(1 + head.parts.size() / kComparisonsPerBlock);
   for (const Part& part : head.parts) {

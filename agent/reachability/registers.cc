@@ -67,7 +67,10 @@ Access AccessOfOther(const Insn& insn) {
 void FindLiveRegisters(const std::vector<Access>& accesses, const std::vector<uint32_t>& order,
                        Cfg& cfg) {
   if (cfg.opaque) {
-    for (Block& block : cfg.blocks) block.live_registers = kAllRegisters;
+    for (Block& block : cfg.blocks) {
+      block.live_registers = kAllRegisters;
+      block.read_slots = ~SlotSet{0};
+    }
     return;
   }
   const bool loops = std::any_of(cfg.blocks.begin(), cfg.blocks.end(),
@@ -79,13 +82,19 @@ void FindLiveRegisters(const std::vector<Access>& accesses, const std::vector<ui
       const uint32_t i = order[n];
       Block& block = cfg.blocks[i];
       RegisterSet after = 0;
+      SlotSet slots_after = 0;
       for (const uint32_t to : {block.next, block.target}) {
-        if (to != kNoBlock) after |= cfg.blocks[to].live_registers;
+        if (to == kNoBlock) continue;
+        after |= cfg.blocks[to].live_registers;
+        slots_after |= cfg.blocks[to].read_slots;
       }
       const auto live = static_cast<RegisterSet>(
           accesses[i].reads | (after & ~accesses[i].writes) | Bit(BPF_REG_10));
       changed = changed || (loops && live != block.live_registers);
       block.live_registers = live;
+      const SlotSet slots = accesses[i].slot_reads | (slots_after & ~accesses[i].slot_writes);
+      changed = changed || (loops && slots != block.read_slots);
+      block.read_slots = slots;
     }
   }
 }

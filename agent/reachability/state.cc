@@ -75,22 +75,19 @@ bool State::Covers(const State& other, RegisterSet live, const Tables& tables) c
   return true;
 }
 
-Contrast ContrastOf(const State& a, const State& b, RegisterSet live) {
-  Contrast contrast;
+int Contrast(const State& a, const State& b, RegisterSet live, SlotSet slots) {
+  int places = 0;
   for (RegisterSet rest = live; rest != 0; rest = Without(rest)) {
     const int i = std::countr_zero(rest);
     const Value& x = a.registers[i];
     const Value& y = b.registers[i];
-    if (x.SameAs(y) || !x.is_const || !y.is_const) continue;
-    ++contrast.places;
-    contrast.origins = contrast.origins || x.origin != 0 || y.origin != 0;
-    contrast.objects = contrast.objects || x.kind == Kind::kMap || x.kind == Kind::kFunction;
+    places += x.is_const && y.is_const && !x.SameAs(y);
   }
-  contrast.places += std::popcount(a.stack.DifferentConstants(b.stack));
+  places += std::popcount(a.stack.DifferentConstants(b.stack) & slots);
   for (uint32_t i = 0; i < a.callers() && a.frames != b.frames; ++i) {
-    contrast.places += std::popcount(a.Frame(i).DifferentConstants(b.Frame(i)));
+    places += std::popcount(a.Frame(i).DifferentConstants(b.Frame(i)));
   }
-  return contrast;
+  return places;
 }
 
 }  // namespace bonsai::reachability

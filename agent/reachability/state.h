@@ -52,12 +52,8 @@ struct State {
   bool Covers(const State& other, RegisterSet live, const Tables& tables) const;
 };
 
-// Where two states hold different constants, so that joining them forgets which goes with which.
-struct Contrast {
-  int places = 0;       // registers and stack slots
-  bool origins = false;  // some of those in registers rest on constants of the object
-  bool objects = false;  // some of them are maps or functions
-};
-Contrast ContrastOf(const State& a, const State& b, RegisterSet live);
+// Registers in `live`, slots of the own stack in `slots` and slots of callers that hold different
+// constants in two states, so that joining forgets which goes with which.
+int Contrast(const State& a, const State& b, RegisterSet live, SlotSet slots);
 
 }  // namespace bonsai::reachability
