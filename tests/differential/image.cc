@@ -168,6 +168,9 @@ absl::StatusOr<Verdict> Load(const Image& image, bool log_visits) {
   const Probed probed = PutIn(image.insns, image.probes);
   std::vector<char> log(log_visits ? kVisitLogBytes : 0);
   int fd = TryLoad(image, probed, log_visits ? 2 : 0, log);
+  if (fd == -E2BIG) {  // too much to walk, and to walk it again would take seconds
+    return Verdict{.log = "BPF program is too large"};
+  }
   if (fd < 0 && !log_visits) {  // again, to be told why
     log.resize(kLogBytes);
     fd = TryLoad(image, probed, 1, log);
