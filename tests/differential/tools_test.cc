@@ -11,8 +11,8 @@ namespace {
 
 TEST(Shrink, FindsTheFewPartsThatMatter) {
   std::vector<bool> kept(100, true);
-  int tries = 0;
-  Shrink(kept, 1000, [&](const std::vector<bool>& parts) {
+  int tries = 0, budget = 1000;
+  Shrink(kept, budget, [&](const std::vector<bool>& parts) {
     ++tries;
     return parts[17] && parts[18] && parts[83];
   });
@@ -22,10 +22,20 @@ TEST(Shrink, FindsTheFewPartsThatMatter) {
 
 TEST(Shrink, StopsAtItsBudget) {
   std::vector<bool> kept(100, true);
-  int tries = 0;
-  Shrink(kept, 5, [&](const std::vector<bool>&) { return ++tries < 0; });
+  int tries = 0, budget = 5;
+  Shrink(kept, budget, [&](const std::vector<bool>&) { return ++tries < 0; });
   EXPECT_EQ(tries, 5);
   EXPECT_TRUE(kept[0] && kept[99]);
+}
+
+TEST(CCase, NumbersNodesAsTheyStandInTheText) {
+  CCase made;
+  made.parts = {{"one {", {{"two", {}, ""}, {"three {", {{"four", {}, ""}}, "}"}}, "}"}, {"five", {}, ""}};
+  using Level = std::vector<std::pair<size_t, size_t>>;
+  EXPECT_EQ(made.Levels(), (std::vector<Level>{{{0, 4}, {4, 5}}, {{1, 2}, {2, 4}}, {{3, 4}}}));
+  const std::string text = made.Text({true, false, false, true, false});
+  EXPECT_NE(text.find("one {\n\tfour\n}\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find("five"), std::string::npos);
 }
 
 TEST(Generators, MakeTheSameOfTheSameSeed) {
