@@ -67,8 +67,10 @@ absl::StatusOr<object::ObjectSpec> Compile(const Workspace& workspace, const std
   const std::string base = workspace.path() + "/case";
   std::ofstream(base + ".bpf.c") << source;
   const std::string command = fmt::format(
-      "cd {} && {} -target bpf -mcpu={} -{} -g -std=gnu11 -w -idirafter {} -c case.bpf.c -o case.bpf.o "
-      "2> errors", workspace.path(), variant.clang, variant.cpu, variant.level, TEST_ARCH_INCLUDE);
+      "cd {} && {} -target bpf -mcpu={} -{} -g -std=gnu11 -w -idirafter {} -c case.bpf.c -o "
+      "case.bpf.o "
+      "2> errors",
+      workspace.path(), variant.clang, variant.cpu, variant.level, TEST_ARCH_INCLUDE);
   if (std::system(command.c_str()) != 0) {
     std::ifstream errors(workspace.path() + "/errors");
     std::string text{std::istreambuf_iterator<char>(errors), {}};
@@ -77,13 +79,14 @@ absl::StatusOr<object::ObjectSpec> Compile(const Workspace& workspace, const std
   return object::Read(base + ".bpf.o");
 }
 
-absl::Status CompareObject(const object::ObjectSpec& object, const constants::ConstantSet& constants,
-                           Comparison& comparison) {
+absl::Status CompareObject(const object::ObjectSpec& object,
+                           const constants::ConstantSet& constants, Comparison& comparison) {
   ASSIGN_OR_RETURN(const auto kept, LoadAndRead(object, constants));
   return Compare(object, constants, kept, comparison);
 }
 
-std::string Reproduce(const Workspace& workspace, const CCase& failing, const Difference& difference) {
+std::string Reproduce(const Workspace& workspace, const CCase& failing,
+                      const Difference& difference) {
   Difference last = difference;
   const auto fails = [&](const std::vector<bool>& parts) {
     const auto object = Compile(workspace, failing.Text(parts), failing.variant);
@@ -114,8 +117,8 @@ std::string Reproduce(const Workspace& workspace, const CCase& failing, const Di
     kept = without(groups);
   }
   Shrink(kept, budget, fails);
-  return fmt::format("/* {}: {}: {}\n * {} */\n{}", last.unsound ? "UNSOUND" : "MISSED", last.program,
-                     last.what, failing.variant.Text(), failing.Text(kept));
+  return fmt::format("/* {}: {}: {}\n * {} */\n{}", last.unsound ? "UNSOUND" : "MISSED",
+                     last.program, last.what, failing.variant.Text(), failing.Text(kept));
 }
 
 }  // namespace bonsai::differential

@@ -10,9 +10,9 @@ namespace bonsai::differential {
 namespace {
 
 // Unless the environment says otherwise; see environment.h.
-constexpr uint64_t kFirstSeed = 1, kRounds = 60, kShrunk = 5;
-// What the kernel drops because it walks each path by itself: of the maps it drops, and of the slots
-// called live.
+constexpr uint64_t kFirstSeed = 1, kRounds = 80, kShrunk = 5;
+// What the kernel drops because it walks each path by itself: of the maps it drops, and of the
+// slots called live.
 constexpr double kMostMapsMissed = 0.05, kMostSlotsMissed = 0.025;
 
 struct Tally {
@@ -88,7 +88,8 @@ class GeneratedC : public ::testing::Test {
                                     : Describe({*worst}) + source.variant.Text() + "\n";
     if (worst->unsound) ADD_FAILURE() << "seed " << seed << ", setting " << setting << "\n" << text;
     if (!shrunk) return;
-    KeepFinding((worst->unsound ? "unsound-c-" : "missed-c-") + std::to_string(seed) + ".bpf.c", text);
+    KeepFinding((worst->unsound ? "unsound-c-" : "missed-c-") + std::to_string(seed) + ".bpf.c",
+                text);
   }
 
   Workspace workspace_;

@@ -10,8 +10,8 @@
 namespace bonsai::differential {
 
 // `fails(kept)`: whether the case with only the marked parts still fails; called at most `budget`
-// times, of which `budget` is what is left. `kept` starts with all that fails and ends with a subset of it that fails, from which no
-// single part can be taken away unless the budget ran out.
+// times, of which `budget` is what is left. `kept` starts with all that fails and ends with a
+// subset of it that fails, from which no single part can be taken away unless the budget ran out.
 inline void Shrink(std::vector<bool>& kept, int& budget,
                    const std::function<bool(const std::vector<bool>&)>& fails) {
   const auto count = [](const std::vector<bool>& parts) {

@@ -30,7 +30,8 @@ TEST(Shrink, StopsAtItsBudget) {
 
 TEST(CCase, NumbersNodesAsTheyStandInTheText) {
   CCase made;
-  made.parts = {{"one {", {{"two", {}, ""}, {"three {", {{"four", {}, ""}}, "}"}}, "}"}, {"five", {}, ""}};
+  made.parts = {{"one {", {{"two", {}, ""}, {"three {", {{"four", {}, ""}}, "}"}}, "}"},
+                {"five", {}, ""}};
   using Level = std::vector<std::pair<size_t, size_t>>;
   EXPECT_EQ(made.Levels(), (std::vector<Level>{{{0, 4}, {4, 5}}, {{1, 2}, {2, 4}}, {{3, 4}}}));
   const std::string text = made.Text({true, false, false, true, false});
@@ -76,7 +77,8 @@ TEST(Probe, KeepsJumpsAndCallsWhereTheyGo) {
   // 0: if .. goto 3; 1: call 4; 2: exit; 3: tail call; 4: exit
   const std::vector<bpf_insn> insns = {Insn(BPF_JMP | BPF_JEQ | BPF_K, 2, 0), call, exit,
                                        Insn(BPF_JMP | BPF_CALL, 0, BPF_FUNC_tail_call), exit};
-  const Probed probed = PutIn(insns, {{.slot = 3, .reg = 3, .value = 7}, {.slot = 3, .reg = 3, .value = 8}});
+  const Probed probed =
+      PutIn(insns, {{.slot = 3, .reg = 3, .value = 7}, {.slot = 3, .reg = 3, .value = 8}});
   EXPECT_EQ(probed.place, (std::vector<size_t>{0, 1, 2, 7, 8}));
   EXPECT_EQ(probed.answers, (std::vector<size_t>{4, 6}));
   EXPECT_EQ(probed.insns[0].off, 2);   // to the first question

@@ -129,7 +129,8 @@ inline std::string CheckOne(const Sample& a) {
     if (!SignExtend(a.number, 16, true).Contains(static_cast<uint64_t>(int64_t{s16}))) return "s16";
     if (!SignExtend(a.number, 32, true).Contains(static_cast<uint64_t>(int64_t{s32}))) return "s32";
     if (!SignExtend(a.number, 8, false).Contains(static_cast<uint32_t>(int32_t{s8}))) return "w8";
-    if (!SignExtend(a.number, 16, false).Contains(static_cast<uint32_t>(int32_t{s16}))) return "w16";
+    if (!SignExtend(a.number, 16, false).Contains(static_cast<uint32_t>(int32_t{s16})))
+      return "w16";
   }
   return "";
 }

@@ -85,7 +85,8 @@ Sample AnySample() {
     const Sample other{.number = sample.number, .members = sample.members};
     sample.number = Widen(other.number, Number::Const(*Interesting()));
   }
-  const uint8_t op = *rc::gen::elementOf(std::vector<uint8_t>(std::begin(kJumpOps), std::end(kJumpOps)));
+  const uint8_t op =
+      *rc::gen::elementOf(std::vector<uint8_t>(std::begin(kJumpOps), std::end(kJumpOps)));
   const bool wide = *rc::gen::arbitrary<bool>();
   const uint64_t limit = *Interesting();
   const bool first = Holds(op, wide, sample.members[0], limit);

@@ -19,7 +19,8 @@ namespace {
 
 constexpr size_t kPairs = 1024;  // in one run
 constexpr uint8_t kLoadImm64 = BPF_LD | BPF_IMM | BPF_DW;
-constexpr int kA = BPF_REG_1, kB = BPF_REG_2, kResult = BPF_REG_3, kAt = BPF_REG_6, kRound = BPF_REG_7;
+constexpr int kA = BPF_REG_1, kB = BPF_REG_2, kResult = BPF_REG_3, kAt = BPF_REG_6,
+              kRound = BPF_REG_7;
 
 struct Pair {
   uint64_t a = 0, b = 0, result = 0;
@@ -39,7 +40,8 @@ bpf_insn Make(int code, int dst, int src, int off, int imm) {
 // Runs `body`, which makes r3 of r1 and r2, on each pair of a map's value.
 class Machine {
  public:
-  Machine() : map_(bpf_map_create(BPF_MAP_TYPE_ARRAY, "pairs", 4, kPairs * sizeof(Pair), 1, nullptr)) {}
+  Machine()
+      : map_(bpf_map_create(BPF_MAP_TYPE_ARRAY, "pairs", 4, kPairs * sizeof(Pair), 1, nullptr)) {}
 
   bool Load(const std::vector<bpf_insn>& body) {
     std::vector<bpf_insn> code{Make(kLoadImm64, kAt, BPF_PSEUDO_MAP_VALUE, 0, map_.get()), {},
@@ -113,7 +115,8 @@ Pairs ManyPairs() {
   Pairs pairs;
   for (int a = -128; a < 256; a += 5) {
     for (int b = -128; b < 256; b += 3) {
-      pairs.push_back({.a = static_cast<uint64_t>(int64_t{a}), .b = static_cast<uint64_t>(int64_t{b})});
+      pairs.push_back(
+          {.a = static_cast<uint64_t>(int64_t{a}), .b = static_cast<uint64_t>(int64_t{b})});
     }
   }
   for (uint64_t a = 0; a < 256; ++a) {
@@ -181,21 +184,26 @@ TEST_F(KernelArithmetic, SignExtensionHoldsWhatTheKernelComputes) {
   for (const bool wide : {true, false}) {
     for (const int bits : {8, 16, 32}) {
       if (!wide && bits == 32) continue;
-      Check("movsx " + std::to_string(bits), Moved((wide ? BPF_ALU64 : BPF_ALU) | BPF_MOV | BPF_X, bits),
-            [&](uint64_t a, uint64_t) {
-              const auto extended = static_cast<uint64_t>(static_cast<int64_t>(a << (64 - bits)) >> (64 - bits));
-              return wide ? extended : static_cast<uint32_t>(extended);
-            },
-            [&](const Number& a, const Number&) {
-              return SignExtend(a, static_cast<uint32_t>(bits), wide);
-            });
+      Check(
+          "movsx " + std::to_string(bits),
+          Moved((wide ? BPF_ALU64 : BPF_ALU) | BPF_MOV | BPF_X, bits),
+          [&](uint64_t a, uint64_t) {
+            const auto extended =
+                static_cast<uint64_t>(static_cast<int64_t>(a << (64 - bits)) >> (64 - bits));
+            return wide ? extended : static_cast<uint32_t>(extended);
+          },
+          [&](const Number& a, const Number&) {
+            return SignExtend(a, static_cast<uint32_t>(bits), wide);
+          });
     }
   }
 }
 
 TEST_F(KernelArithmetic, ByteSwapHoldsWhatTheKernelComputes) {
   for (const int bits : {16, 32, 64}) {
-    const auto reference = [&](uint64_t a, uint64_t) { return __builtin_bswap64(a) >> (64 - bits); };
+    const auto reference = [&](uint64_t a, uint64_t) {
+      return __builtin_bswap64(a) >> (64 - bits);
+    };
     const auto abstract = [&](const Number& a, const Number&) {
       return ByteSwap(a, static_cast<uint32_t>(bits));
     };
@@ -209,9 +217,10 @@ TEST_F(KernelArithmetic, MoveHoldsWhatTheKernelComputes) {
         [](uint64_t a, uint64_t) { return static_cast<uint32_t>(a); },
         [](const Number& a, const Number&) { return Low32(a); });
   for (const int bytes : {2, 4, 8}) {
-    Check("to little endian", Arithmetic(BPF_ALU | BPF_END | BPF_TO_LE, 0, 8 * bytes),
-          [&](uint64_t a, uint64_t) { return a << (64 - 8 * bytes) >> (64 - 8 * bytes); },
-          [&](const Number& a, const Number&) { return LowBytes(a, static_cast<uint32_t>(bytes)); });
+    Check(
+        "to little endian", Arithmetic(BPF_ALU | BPF_END | BPF_TO_LE, 0, 8 * bytes),
+        [&](uint64_t a, uint64_t) { return a << (64 - 8 * bytes) >> (64 - 8 * bytes); },
+        [&](const Number& a, const Number&) { return LowBytes(a, static_cast<uint32_t>(bytes)); });
   }
 }
 
@@ -225,12 +234,14 @@ TEST_F(KernelArithmetic, BranchesGoWhereTheyMay) {
       std::mt19937_64 random(13);
       for (const Pair& pair : pairs) {
         const bool taken = pair.result != 0;
-        ASSERT_EQ(taken, Holds(op, wide, pair.a, pair.b)) << code << " " << pair.a << ", " << pair.b;
+        ASSERT_EQ(taken, Holds(op, wide, pair.a, pair.b))
+            << code << " " << pair.a << ", " << pair.b;
         Number a = SetAround(pair.a, random), b = SetAround(pair.b, random);
         const Outcome outcome = Decide(op, wide, a, b);
         ASSERT_NE(outcome, taken ? Outcome::kNever : Outcome::kAlways) << code;
         ASSERT_TRUE(Refine(op, wide, taken, a, b)) << code << " " << pair.a << ", " << pair.b;
-        ASSERT_TRUE(a.Contains(pair.a) && b.Contains(pair.b)) << code << " " << pair.a << ", " << pair.b;
+        ASSERT_TRUE(a.Contains(pair.a) && b.Contains(pair.b))
+            << code << " " << pair.a << ", " << pair.b;
       }
     }
   }

@@ -31,7 +31,8 @@ std::vector<Sample> AllKnownBits(uint32_t bits, uint64_t high) {
 std::vector<Sample> AllRanges(uint64_t base, int size) {
   std::vector<Sample> samples;
   for (int low = -size; low < size; ++low) {
-    Sample sample{.number = Number::Const(base + static_cast<uint64_t>(int64_t{low})), .members = {}};
+    Sample sample{.number = Number::Const(base + static_cast<uint64_t>(int64_t{low})),
+                  .members = {}};
     for (int high = low; high < size; ++high) {
       sample.members.push_back(base + static_cast<uint64_t>(int64_t{high}));
       sample.number = Join(sample.number, Number::Const(sample.members.back()));
@@ -49,7 +50,8 @@ constexpr uint64_t kCorners[] = {0, uint64_t{1} << 7, uint64_t{1} << 8, uint64_t
 TEST(SmallDomain, OneOperandOfAnyEightBits) {
   for (const uint64_t high : kHighs) {
     for (const Sample& sample : AllKnownBits(8, high)) {
-      ASSERT_EQ(CheckOne(sample), "") << sample.number.bits.value << "/" << sample.number.bits.unknown;
+      ASSERT_EQ(CheckOne(sample), "")
+          << sample.number.bits.value << "/" << sample.number.bits.unknown;
     }
   }
 }
@@ -62,8 +64,9 @@ TEST(SmallDomain, OneOperandOfAnySmallRange) {
 
 TEST(SmallDomain, EightBitsAgainstConstants) {
   const std::vector<Sample> samples = AllKnownBits(8, 0);
-  for (const uint64_t constant : {uint64_t{0}, uint64_t{1}, uint64_t{3}, uint64_t{8}, uint64_t{0x55},
-                                  uint64_t{0x80}, uint64_t{0xff}, ~uint64_t{0}, ~uint64_t{0x7f}}) {
+  for (const uint64_t constant :
+       {uint64_t{0}, uint64_t{1}, uint64_t{3}, uint64_t{8}, uint64_t{0x55}, uint64_t{0x80},
+        uint64_t{0xff}, ~uint64_t{0}, ~uint64_t{0x7f}}) {
     const Sample b{.number = Number::Const(constant), .members = {constant}};
     for (const Sample& a : samples) {
       ASSERT_EQ(CheckPair(a, b), "");
@@ -139,7 +142,8 @@ TEST(SmallDomain, RangesMeetWhereTheyTouchOnly) {
     const std::vector<Sample> ranges = AllRanges(base, 5);
     for (const Sample& a : ranges) {
       for (const Sample& b : ranges) {
-        const bool touch = a.members.front() <= b.members.back() && b.members.front() <= a.members.back();
+        const bool touch =
+            a.members.front() <= b.members.back() && b.members.front() <= a.members.back();
         Number met = a.number;
         ASSERT_EQ(Intersect(b.number, met), touch);
       }
