@@ -10,7 +10,7 @@ namespace bonsai::differential {
 namespace {
 
 // Unless the environment says otherwise; see environment.h.
-constexpr uint64_t kFirstSeed = 1, kRounds = 80, kShrunk = 5;
+constexpr uint64_t kFirstSeed = 1, kRounds = 150, kShrunk = 5;
 // What the kernel drops because it walks each path by itself: of the maps it drops, and of the
 // slots called live.
 constexpr double kMostMapsMissed = 0.05, kMostSlotsMissed = 0.025;
