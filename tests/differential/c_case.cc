@@ -29,6 +29,14 @@ size_t SizeOf(const Node& node) {
   return size;
 }
 
+void AddLevels(const Node& node, size_t depth, size_t& number,
+               std::vector<std::vector<std::pair<size_t, size_t>>>& levels) {
+  if (levels.size() <= depth) levels.resize(depth + 1);
+  const size_t first = number++;
+  for (const Node& child : node.body) AddLevels(child, depth + 1, number, levels);
+  levels[depth].emplace_back(first, number);
+}
+
 class Printer {
  public:
   explicit Printer(const std::vector<bool>& kept) : kept_(kept) {}
@@ -56,6 +64,13 @@ size_t CCase::Size() const {
   size_t size = 0;
   for (const Node& part : parts) size += SizeOf(part);
   return size;
+}
+
+std::vector<std::vector<std::pair<size_t, size_t>>> CCase::Levels() const {
+  std::vector<std::vector<std::pair<size_t, size_t>>> levels;
+  size_t number = 0;
+  for (const Node& part : parts) AddLevels(part, 0, number, levels);
+  return levels;
 }
 
 std::string CCase::Text(const std::vector<bool>& kept) const {

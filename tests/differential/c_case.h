@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/differential/random.h"
@@ -35,6 +36,8 @@ struct CCase {
   Variant variant;
 
   size_t Size() const;  // nodes
+  // By depth, each node with all it encloses: first number, and the one behind the last.
+  std::vector<std::vector<std::pair<size_t, size_t>>> Levels() const;
   // The source with the nodes (numbered in the order of the text) that `kept` marks; empty: all.
   std::string Text(const std::vector<bool>& kept = {}) const;
 };

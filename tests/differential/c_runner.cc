@@ -16,7 +16,7 @@
 namespace bonsai::differential {
 namespace {
 
-constexpr int kShrinkBudget = 300;
+constexpr int kShrinkBudget = 500;
 
 // The first word: map, function, tail; a slot's first word is its function, so "slot".
 std::string KindOf(const std::string& what) {
@@ -67,8 +67,10 @@ absl::StatusOr<object::ObjectSpec> Compile(const Workspace& workspace, const std
   const std::string base = workspace.path() + "/case";
   std::ofstream(base + ".bpf.c") << source;
   const std::string command = fmt::format(
-      "cd {} && {} -target bpf -mcpu={} -{} -g -std=gnu11 -w -idirafter {} -c case.bpf.c -o case.bpf.o "
-      "2> errors", workspace.path(), variant.clang, variant.cpu, variant.level, TEST_ARCH_INCLUDE);
+      "cd {} && {} -target bpf -mcpu={} -{} -g -std=gnu11 -w -idirafter {} -c case.bpf.c -o "
+      "case.bpf.o "
+      "2> errors",
+      workspace.path(), variant.clang, variant.cpu, variant.level, TEST_ARCH_INCLUDE);
   if (std::system(command.c_str()) != 0) {
     std::ifstream errors(workspace.path() + "/errors");
     std::string text{std::istreambuf_iterator<char>(errors), {}};
@@ -77,16 +79,16 @@ absl::StatusOr<object::ObjectSpec> Compile(const Workspace& workspace, const std
   return object::Read(base + ".bpf.o");
 }
 
-absl::Status CompareObject(const object::ObjectSpec& object, const constants::ConstantSet& constants,
-                           Comparison& comparison) {
+absl::Status CompareObject(const object::ObjectSpec& object,
+                           const constants::ConstantSet& constants, Comparison& comparison) {
   ASSIGN_OR_RETURN(const auto kept, LoadAndRead(object, constants));
   return Compare(object, constants, kept, comparison);
 }
 
-std::string Reproduce(const Workspace& workspace, const CCase& failing, const Difference& difference) {
+std::string Reproduce(const Workspace& workspace, const CCase& failing,
+                      const Difference& difference) {
   Difference last = difference;
-  std::vector<bool> kept(failing.Size(), true);
-  Shrink(kept, kShrinkBudget, [&](const std::vector<bool>& parts) {
+  const auto fails = [&](const std::vector<bool>& parts) {
     const auto object = Compile(workspace, failing.Text(parts), failing.variant);
     Comparison comparison;
     if (!object.ok() ||
@@ -96,9 +98,27 @@ std::string Reproduce(const Workspace& workspace, const CCase& failing, const Di
     const Difference* found = FindLike(comparison, difference);
     if (found != nullptr) last = *found;
     return found != nullptr;
-  });
-  return fmt::format("/* {}: {}: {}\n * {} */\n{}", last.unsound ? "UNSOUND" : "MISSED", last.program,
-                     last.what, failing.variant.Text(), failing.Text(kept));
+  };
+  int budget = kShrinkBudget;
+  std::vector<bool> kept(failing.Size(), true);
+  // Whole functions first, then what they enclose, then what encloses.
+  for (const auto& level : failing.Levels()) {
+    std::vector<bool> groups;
+    for (const auto& range : level) groups.push_back(kept[range.first]);
+    const auto without = [&](const std::vector<bool>& left) {
+      std::vector<bool> parts = kept;
+      for (size_t i = 0; i < level.size(); ++i) {
+        if (!left[i]) std::fill(parts.begin() + static_cast<ptrdiff_t>(level[i].first),
+                                parts.begin() + static_cast<ptrdiff_t>(level[i].second), false);
+      }
+      return parts;
+    };
+    Shrink(groups, budget, [&](const std::vector<bool>& left) { return fails(without(left)); });
+    kept = without(groups);
+  }
+  Shrink(kept, budget, fails);
+  return fmt::format("/* {}: {}: {}\n * {} */\n{}", last.unsound ? "UNSOUND" : "MISSED",
+                     last.program, last.what, failing.variant.Text(), failing.Text(kept));
 }
 
 }  // namespace bonsai::differential

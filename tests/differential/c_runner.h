@@ -35,11 +35,12 @@ absl::StatusOr<object::ObjectSpec> Compile(const Workspace& workspace, const std
                                            const Variant& variant);
 
 // Adds what differs with the constants as the object holds them.
-absl::Status CompareObject(const object::ObjectSpec& object, const constants::ConstantSet& constants,
-                           Comparison& comparison);
+absl::Status CompareObject(const object::ObjectSpec& object,
+                           const constants::ConstantSet& constants, Comparison& comparison);
 
 // The smallest part of `failing` that still differs as `difference` does, with a comment that says
 // how.
-std::string Reproduce(const Workspace& workspace, const CCase& failing, const Difference& difference);
+std::string Reproduce(const Workspace& workspace, const CCase& failing,
+                      const Difference& difference);
 
 }  // namespace bonsai::differential

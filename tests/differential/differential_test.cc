@@ -158,7 +158,7 @@ TEST_P(Shipped, LoadsWithEachNumberAtItsEnds) {
 
 TEST_P(Differential, RandomSettings) {
   std::mt19937_64 random(20240607);
-  for (uint64_t round = FromEnvironment("BONSAI_DIFFERENTIAL_ROUNDS", 6); round > 0; --round) {
+  for (uint64_t round = FromEnvironment("BONSAI_DIFFERENTIAL_ROUNDS", 10); round > 0; --round) {
     ConstantSet constants = constants::Defaults(object_);
     Randomise(object_, random, constants);
     Check(constants);

@@ -6,17 +6,16 @@
 #include <initializer_list>
 
 #include "tests/differential/c_case.h"
+#include "tests/differential/c_expressions.h"
 
 namespace bonsai::differential {
 namespace {
 
-using Strings = std::vector<std::string>;
-
 constexpr int kMaxMaps = 40;
 
-class Generator {
+class Generator : private Expressions {
  public:
-  Generator(Random& random, const Variant& variant) : random_(random) {
+  Generator(Random& random, const Variant& variant) : Expressions(random) {
     out_.variant = variant;
     fetches_ = variant.cpu != "v2";
   }
@@ -58,129 +57,26 @@ class Generator {
     Constant("__u32", "c_limit", random_.Below(8));
     Constant("__u32", "c_flags", random_.Below(256));
     Node data{"", {}, ""};
-    data.body.push_back({fmt::format(
-        "CONFIG(struct fields, c_set, {{{}, {}, {}, {}, {}, {}, {}, {}}});",
-        random_.Below(8), random_.Below(128), static_cast<int>(random_.Below(32)) - 16,
-        static_cast<int>(random_.Below(512)) - 256, random_.Nasty() & 0xffffffffffull,
-        random_.Below(65536), random_.Below(2), static_cast<int>(random_.Below(256)) - 128), {}, ""});
+    data.body.push_back(
+        {fmt::format("CONFIG(struct fields, c_set, {{{}, {}, {}, {}, {}, {}, {}, {}}});",
+                     random_.Below(8), random_.Below(128), static_cast<int>(random_.Below(32)) - 16,
+                     static_cast<int>(random_.Below(512)) - 256, random_.Nasty() & 0xffffffffffull,
+                     random_.Below(65536), random_.Below(2),
+                     static_cast<int>(random_.Below(256)) - 128),
+         {},
+         ""});
     data.body.push_back({Table("CONFIG(__u32, c_table[8], {", "});", 8), {}, ""});
     data.body.push_back({Table("CONFIG(__s8, c_bytes[8], {", "});", 128), {}, ""});
-    data.body.push_back({Table("static const __u16 k_table[8] __attribute__((section(\".rodata\"))) = {", "};", 4), {}, ""});
+    data.body.push_back(
+        {Table("static const __u16 k_table[8] __attribute__((section(\".rodata\"))) = {", "};", 4),
+         {},
+         ""});
     out_.parts.push_back(std::move(data));
   }
   std::string Table(const std::string& open, const std::string& close, uint64_t limit) {
     std::string text = open;
     for (int i = 0; i < 8; ++i) text += fmt::format("{}{}", i ? ", " : "", random_.Below(limit));
     return text + close;
-  }
-
-  // ---- expressions ----
-
-  std::string Literal() {
-    const uint64_t value = random_.Nasty();
-    if (random_.Percent(30)) return fmt::format("({})", static_cast<int32_t>(value));
-    return random_.Percent(70) ? fmt::format("{}", random_.Below(9)) : fmt::format("{:#x}ull", value);
-  }
-
-  std::string Packet() {
-    static const Strings kReads = {"skb->len", "skb->mark", "skb->hash", "skb->protocol",
-                                   "bpf_get_prandom_u32()"};
-    return has_packet_ ? random_.Of(kReads) : "bpf_get_prandom_u32()";
-  }
-
-  std::string ConstantRead() {
-    static const Strings kParts = {"c_set.a", "c_set.b", "c_set.c", "c_set.d", "c_set.e",
-                                   "c_set.f", "c_set.g", "c_set.h"};
-    switch (random_.Below(10)) {
-      case 0: case 1: return random_.Of(kParts);
-      case 2: return fmt::format("c_table[{}]", random_.Below(8));
-      case 3: return fmt::format("c_bytes[{} & 7]", Variable());
-      case 4: return fmt::format("k_table[{} & 7]", Variable());
-      default: return random_.Of(constants_);
-    }
-  }
-
-  std::string Variable() {
-    static const Strings kAll = {"a", "b", "c", "d", "w", "x", "s", "h", "y", "z",
-                                 "st.a", "st.b", "st.c", "st.d", "st.e", "st.f"};
-    return random_.Of(kAll);
-  }
-
-  std::string Type() {
-    static const Strings kTypes = {"__u8", "__s8", "__u16", "__s16", "__u32", "__s32", "__u64", "__s64"};
-    return random_.Of(kTypes);
-  }
-
-  // Run-time bits that are masked out again, or not quite.
-  std::string Mixed(int depth) {
-    const std::string inner = Expression(depth - 1), packet = Packet();
-    switch (random_.Below(6)) {
-      case 0: return fmt::format("(({} | ({} & 0xff00)) & 0xff)", inner, packet);
-      case 1: return fmt::format("(({} ^ ({} & 1)) >> 1)", inner, packet);
-      case 2: return fmt::format("((({} << 8) | ({} & 0xff)) & 0x{:x})", packet, inner,
-                                 random_.Below(512));
-      case 3: return fmt::format("({} & {})", inner, packet);
-      case 4: return fmt::format("(({} + ({} & 3)) & ~3ull)", inner, packet);
-      default: return fmt::format("((__u32)({} - ({} & 15)) | 15)", inner, packet);
-    }
-  }
-
-  std::string Binary(int depth) {
-    static const Strings kOps = {"+", "-", "&", "|", "^", "*", "+", "&", "|", "==", "<", "!=", ">="};
-    return fmt::format("({} {} {})", Expression(depth - 1), random_.Of(kOps), Expression(depth - 1));
-  }
-
-  std::string Unary(int depth) {
-    const std::string inner = Expression(depth - 1);
-    switch (random_.Below(10)) {
-      case 0: return fmt::format("__builtin_bswap16({})", inner);
-      case 1: return fmt::format("__builtin_bswap32({})", inner);
-      case 2: return fmt::format("__builtin_bswap64({})", inner);
-      case 3: return fmt::format("((__s64)({}) << {} >> {})", inner, 32 + random_.Below(25),
-                                 32 + random_.Below(25));
-      case 4: return fmt::format("((__u64)({}) >> {})", inner, random_.Below(64));
-      case 5: return fmt::format("((__u64)({}) << {})", inner, random_.Below(64));
-      case 6: return fmt::format("((__s32)({}) >> {})", inner, random_.Below(31));
-      case 7: return fmt::format("({}({}))", random_.Of(Strings{"~", "-", "!"}), inner);
-      case 8: return fmt::format("(({})({}) {} {})", random_.Of(Strings{"__u32", "__u64"}), inner,
-                                 random_.Of(Strings{"/", "%"}), 1 + random_.Below(9));
-      default: return fmt::format("(({})({}))", Type(), inner);
-    }
-  }
-
-  std::string Expression(int depth) {
-    if (depth <= 0) {
-      const uint64_t sort = random_.Below(10);
-      return sort < 5 ? ConstantRead() : sort < 8 ? Variable() : sort < 9 ? Literal() : Packet();
-    }
-    switch (random_.Below(9)) {
-      case 0: case 1: return Binary(depth);
-      case 2: case 3: return Unary(depth);
-      case 4: return Mixed(depth);
-      case 5: return fmt::format("({} ? {} : {})", Condition(depth - 1), Expression(depth - 1),
-                                 Expression(depth - 1));
-      case 6: return Call(depth);
-      default: return Expression(0);
-    }
-  }
-
-  std::string Call(int depth) {
-    if (functions_.empty() || !has_packet_) return Expression(0);
-    return fmt::format("{}(skb, {}, {})", random_.Of(functions_), Expression(depth - 1), Literal());
-  }
-
-  std::string Condition(int depth) {
-    static const Strings kCompares = {"==", "!=", "<", "<=", ">", ">="};
-    const std::string left = Expression(depth);
-    switch (random_.Below(7)) {
-      case 0: return left;
-      case 1: return fmt::format("(({}) & {:#x}ull)", left, uint64_t{1} << random_.Below(40));
-      case 2: return fmt::format("((({}) & 7) {} {})", left, random_.Of(kCompares), random_.Below(8));
-      case 3: return fmt::format("(({})({}) {} {})", Type(), left, random_.Of(kCompares), Literal());
-      case 4: return fmt::format("({} {} {})", Packet(), random_.Of(kCompares), random_.Below(99));
-      case 5: return fmt::format("(({} && {}) || {})", left, ConstantRead(), Condition(depth - 1));
-      default: return fmt::format("({} {} {})", left, random_.Of(kCompares), Literal());
-    }
   }
 
   // ---- statements ----
@@ -227,7 +123,8 @@ class Generator {
   }
 
   Node Loop(int depth) {
-    const std::string bound = random_.Percent(60) ? "c_limit" : fmt::format("({} & 7)", Expression(1));
+    const std::string bound =
+        random_.Percent(60) ? "c_limit" : fmt::format("({} & 7)", Expression(1));
     const std::string i = fmt::format("i{}", depth);
     Node node{fmt::format("for ({} = 0; {} < {} && {} < 8; {}++) {{", i, i, bound, i, i), {}, "}"};
     node.body.push_back(Plain(random_.Of(Strings{"acc <<= 1;", "acc += 3;", "acc ^= c_flags;",
@@ -242,13 +139,15 @@ class Generator {
   Node Atomic() {
     static const Strings kOps = {"add", "or", "and", "xor"};
     const std::string place = random_.Of(Strings{"st.a", "st.f"});
-    if (!fetches_) return Plain(fmt::format("__sync_fetch_and_add(&{}, {});", place, Expression(1)));
+    if (!fetches_)
+      return Plain(fmt::format("__sync_fetch_and_add(&{}, {});", place, Expression(1)));
     if (random_.Percent(25)) {
       return Plain(fmt::format("a = __sync_val_compare_and_swap(&{}, (__u64)({}), {});", place,
                                Expression(1), Literal()));
     }
-    return Plain(fmt::format("{} = __sync_fetch_and_{}(&{}, {});", random_.Of(Strings{"a", "b", "c"}),
-                             random_.Of(kOps), place, Expression(1)));
+    return Plain(fmt::format("{} = __sync_fetch_and_{}(&{}, {});",
+                             random_.Of(Strings{"a", "b", "c"}), random_.Of(kOps), place,
+                             Expression(1)));
   }
 
   Node MapValue() {
@@ -305,8 +204,8 @@ class Generator {
     function.body.push_back(Plain("__s32 s = 0; __s16 h = 0; __s8 y = 0; __u8 z = 0; int r = 0;"));
     function.body.push_back(Plain("__u32 skb_bit = bpf_get_prandom_u32() & 1;"));
     function.body.push_back(Plain("struct state st = {};"));
-    for (const char* name : {"a", "b", "c", "d", "w", "x", "s", "h", "y", "z", "st.a", "st.b", "st.c",
-                             "st.d", "st.e", "st.f"}) {
+    for (const char* name : {"a", "b", "c", "d", "w", "x", "s", "h", "y", "z", "st.a", "st.b",
+                             "st.c", "st.d", "st.e", "st.f"}) {
       const std::string from = random_.Percent(60) ? ConstantRead()
                                : random_.Percent(50) ? Literal() : Packet();
       function.body.push_back(Plain(fmt::format("{} = {};", name, from)));
@@ -329,10 +228,12 @@ class Generator {
 
   void Function() {
     const std::string name = fmt::format("f{}", functions_.size());
-    const std::string kind = random_.Of(Strings{"static __noinline", "static __noinline", "__noinline",
-                                                "__weak __noinline"});
-    Node function{fmt::format("{} int {}(struct __sk_buff *skb, __u64 one, __u32 two)\n{{", kind, name),
-                  {}, "}"};
+    const std::string kind = random_.Of(
+        Strings{"static __noinline", "static __noinline", "__noinline", "__weak __noinline"});
+    Node function{
+        fmt::format("{} int {}(struct __sk_buff *skb, __u64 one, __u32 two)\n{{", kind, name),
+        {},
+        "}"};
     Head(function);
     // What the function does not look at its callers do not pass, and the kernel minds that.
     function.body.push_back(Plain("hide(skb); hide(one); hide(two); a = one; w = two;"));
@@ -349,8 +250,10 @@ class Generator {
     const Strings writes = {"q->a = with;", "q->b += c_word;", "q->d = c_mode;", "q->f ^= q->a;",
                             "q->c = -1;", "q->e = c_tiny;", "r = q->b;"};
     for (int i = 0; i < 2; ++i) function.body.push_back(Plain(random_.Of(writes)));
-    function.body.push_back({fmt::format("if (q->{} == {}) {{", random_.Of(Strings{"a", "b", "c", "d"}),
-                                         Literal()), {Leaf()}, "}"});
+    function.body.push_back(
+        {fmt::format("if (q->{} == {}) {{", random_.Of(Strings{"a", "b", "c", "d"}), Literal()),
+         {Leaf()},
+         "}"});
     function.body.push_back(Plain("return r;"));
     out_.parts.push_back(std::move(function));
   }
@@ -358,11 +261,12 @@ class Generator {
   void Callback() {
     has_callback_ = true;
     // Steps that end somewhere: the verifier walks the rounds until nothing new comes up.
-    const Strings steps = {"q->a |= 4;", "q->b = c_mode;", "q->d = 0;", "q->f &= index;", "q->e = 3;",
-                           "q->c = c_short;", "q->a ^= q->b;"};
-    for (const char* head : {"static int each_round(__u32 index, struct state *q)\n{",
-                             "static long each_element(struct bpf_map *m, __u32 *k, __u64 *v, struct "
-                             "state *q)\n{"}) {
+    const Strings steps = {"q->a |= 4;", "q->b = c_mode;",  "q->d = 0;",    "q->f &= index;",
+                           "q->e = 3;",  "q->c = c_short;", "q->a ^= q->b;"};
+    for (const char* head :
+         {"static int each_round(__u32 index, struct state *q)\n{",
+          "static long each_element(struct bpf_map *m, __u32 *k, __u64 *v, struct "
+          "state *q)\n{"}) {
       Node function{head, {}, "}"};
       function.body.push_back(Plain("__u32 key = 0; int r = 0;"));
       if (std::string(head).find("index") == std::string::npos) {
@@ -386,11 +290,9 @@ class Generator {
     out_.parts.push_back(std::move(program));
   }
 
-  Random& random_;
   CCase out_;
-  Strings constants_, functions_;
   int maps_ = 0;
-  bool fetches_ = true, has_packet_ = true, has_callback_ = false;
+  bool fetches_ = true, has_callback_ = false;
 };
 
 }  // namespace

@@ -50,7 +50,8 @@ class Body {
     const int last = static_cast<int>(function_.items.size()) - 2;
     for (Item& item : function_.items) {
       item.target = std::min(item.target, last);
-      while (item.target >= 0 && function_.items[static_cast<size_t>(item.target)].glued) ++item.target;
+      while (item.target >= 0 && function_.items[static_cast<size_t>(item.target)].glued)
+        ++item.target;
     }
     return std::move(function_);
   }
@@ -140,8 +141,9 @@ class Body {
     const int kind = wide ? BPF_ALU64 : BPF_ALU, width = wide ? 64 : 32, dst = Register();
     if (op == BPF_END) {
       const int bits = 16 << random_.Below(3);
-      const int swap = random_.Percent(40) ? BPF_ALU64 | BPF_END
-                                           : BPF_ALU | BPF_END | (random_.Percent(70) ? BPF_X : BPF_K);
+      const int swap = random_.Percent(40)
+                           ? BPF_ALU64 | BPF_END
+                           : BPF_ALU | BPF_END | (random_.Percent(70) ? BPF_X : BPF_K);
       Add(Make(swap, dst, 0, 0, bits));
       return;
     }
@@ -168,7 +170,8 @@ class Body {
   void Stack() {
     const uint8_t size = kSizes[random_.Below(4)];
     const int bytes = BytesOf(size);
-    const int at = -static_cast<int>(1 + random_.Below(static_cast<uint64_t>(kStackBytes / bytes))) * bytes;
+    const int at =
+        -static_cast<int>(1 + random_.Below(static_cast<uint64_t>(kStackBytes / bytes))) * bytes;
     // In the caller's frame now and then, where there is one.
     const int base = frame_ >= 0 && random_.Percent(40) ? frame_ : 10;
     switch (random_.Below(5)) {
@@ -199,7 +202,8 @@ class Body {
   void Atomic() {
     const bool wide = random_.Percent(60);
     const int bytes = wide ? 8 : 4;
-    const int at = -static_cast<int>(1 + random_.Below(static_cast<uint64_t>(kStackBytes / bytes))) * bytes;
+    const int at =
+        -static_cast<int>(1 + random_.Below(static_cast<uint64_t>(kStackBytes / bytes))) * bytes;
     Add(Make(BPF_STX | BPF_ATOMIC | (wide ? BPF_DW : BPF_W), 10, Register(), at,
              kAtomics[random_.Below(std::size(kAtomics))]));
   }

@@ -9,6 +9,12 @@
 namespace bonsai::differential {
 namespace {
 
+// Unless the environment says otherwise; see environment.h.
+constexpr uint64_t kFirstSeed = 1, kRounds = 150, kShrunk = 5;
+// What the kernel drops because it walks each path by itself: of the maps it drops, and of the
+// slots called live.
+constexpr double kMostMapsMissed = 0.05, kMostSlotsMissed = 0.025;
+
 struct Tally {
   Counts counts;
   int sources = 0, not_compiled = 0, unsound = 0, missed = 0;
@@ -77,20 +83,21 @@ class GeneratedC : public ::testing::Test {
     int& number = worst->unsound ? tally.unsound : tally.missed;
     ++number;
     if (!worst->unsound && !WantsFindings()) return;  // judged by their number
-    const bool shrunk = tally.shrunk++ < FromEnvironment("BONSAI_DIFFERENTIAL_SHRINK", 5);
+    const bool shrunk = tally.shrunk++ < FromEnvironment("BONSAI_DIFFERENTIAL_SHRINK", kShrunk);
     const std::string text = shrunk ? Reproduce(workspace_, source, *worst)
                                     : Describe({*worst}) + source.variant.Text() + "\n";
     if (worst->unsound) ADD_FAILURE() << "seed " << seed << ", setting " << setting << "\n" << text;
     if (!shrunk) return;
-    KeepFinding((worst->unsound ? "unsound-c-" : "missed-c-") + std::to_string(seed) + ".bpf.c", text);
+    KeepFinding((worst->unsound ? "unsound-c-" : "missed-c-") + std::to_string(seed) + ".bpf.c",
+                text);
   }
 
   Workspace workspace_;
 };
 
 TEST_F(GeneratedC, AgreesWithTheKernel) {
-  const uint64_t first = FromEnvironment("BONSAI_DIFFERENTIAL_SEED", 1);
-  const uint64_t rounds = FromEnvironment("BONSAI_DIFFERENTIAL_ROUNDS", 60);
+  const uint64_t first = FromEnvironment("BONSAI_DIFFERENTIAL_SEED", kFirstSeed);
+  const uint64_t rounds = FromEnvironment("BONSAI_DIFFERENTIAL_ROUNDS", kRounds);
   Tally tally;
   for (uint64_t seed = first; seed < first + rounds; ++seed) {
     Run(seed, tally);
@@ -103,6 +110,9 @@ TEST_F(GeneratedC, AgreesWithTheKernel) {
   }
   EXPECT_EQ(tally.not_compiled, 0);
   EXPECT_LT(tally.counts.refused * 5, tally.counts.programs);
+  const auto missed = static_cast<double>(tally.counts.maps_missed);
+  EXPECT_LT(missed, kMostMapsMissed * (missed + static_cast<double>(tally.counts.maps_dropped)));
+  EXPECT_LT(tally.counts.MissedShare(), kMostSlotsMissed);
 }
 
 }  // namespace

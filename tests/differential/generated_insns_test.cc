@@ -10,8 +10,10 @@
 namespace bonsai::differential {
 namespace {
 
-// Runs start here; see environment.h.
+// Unless the environment says otherwise; see environment.h.
 constexpr uint64_t kFirstSeed = 1, kRounds = 3000, kShrunk = 5;
+// Of the slots called live: what the kernel drops because it walks each path by itself.
+constexpr double kMostMissed = 0.005;
 
 TEST(GeneratedInsns, AgreeWithTheKernel) {
   if (geteuid() != 0) GTEST_SKIP() << "SKIPPED: loading programs needs root";
@@ -40,14 +42,18 @@ TEST(GeneratedInsns, AgreeWithTheKernel) {
     if (is_unsound) ADD_FAILURE() << text;
     if (to_shrink == 0) continue;
     --to_shrink;
-    KeepFinding((is_unsound ? "unsound-insns-" : "missed-insns-") + std::to_string(seed) + ".txt", text);
+    KeepFinding((is_unsound ? "unsound-insns-" : "missed-insns-") + std::to_string(seed) + ".txt",
+                text);
   }
   std::printf("%llu cases, %d unsound, %d missed something\n%s\n",
               static_cast<unsigned long long>(rounds), unsound, missed, all.counts.Text().c_str());
   if (std::getenv("BONSAI_DIFFERENTIAL_REFUSALS") != nullptr) {
-    for (const auto& [reason, times] : refusals) std::printf("%d times %s\n", times, reason.c_str());
+    for (const auto& [reason, times] : refusals)
+      std::printf("%d times %s\n", times, reason.c_str());
   }
-  EXPECT_LT(all.counts.refused * 3, all.counts.programs);
+  EXPECT_LT(all.counts.refused * 10, all.counts.programs);
+  EXPECT_LT(all.counts.MissedShare(), kMostMissed);
+  EXPECT_GT(all.counts.slots_dropped, 0);
 }
 
 }  // namespace

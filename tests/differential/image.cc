@@ -82,7 +82,8 @@ absl::Status ReadBack(int fd, std::vector<bpf_insn>& insns, std::vector<bpf_line
 std::vector<std::vector<size_t>> PredecessorsAndCallers(const std::vector<bpf_insn>& insns) {
   auto before = Predecessors(insns);
   for (size_t slot = 0; slot < insns.size(); ++slot) {
-    if (insns[slot].code != (BPF_JMP | BPF_CALL) || insns[slot].src_reg != BPF_PSEUDO_CALL) continue;
+    if (insns[slot].code != (BPF_JMP | BPF_CALL) || insns[slot].src_reg != BPF_PSEUDO_CALL)
+      continue;
     const int64_t callee = static_cast<int64_t>(slot) + 1 + insns[slot].imm;
     if (callee >= 0 && callee < static_cast<int64_t>(insns.size())) {
       before[static_cast<size_t>(callee)].push_back(slot);
@@ -168,6 +169,9 @@ absl::StatusOr<Verdict> Load(const Image& image, bool log_visits) {
   const Probed probed = PutIn(image.insns, image.probes);
   std::vector<char> log(log_visits ? kVisitLogBytes : 0);
   int fd = TryLoad(image, probed, log_visits ? 2 : 0, log);
+  if (fd == -E2BIG) {  // too much to walk, and to walk it again would take seconds
+    return Verdict{.log = "BPF program is too large"};
+  }
   if (fd < 0 && !log_visits) {  // again, to be told why
     log.resize(kLogBytes);
     fd = TryLoad(image, probed, 1, log);
@@ -189,7 +193,8 @@ absl::StatusOr<Verdict> Load(const Image& image, bool log_visits) {
     verdict.fates.push_back(fates[place]);
     verdict.visited.push_back(visited[place]);
   }
-  for (const size_t answer : probed.answers) verdict.answers.push_back(fates[answer] == Fate::kKept);
+  for (const size_t answer : probed.answers)
+    verdict.answers.push_back(fates[answer] == Fate::kKept);
   return verdict;
 }
 

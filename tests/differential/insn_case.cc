@@ -129,7 +129,8 @@ object::ObjectSpec InsnCase::Spec() const {
   return spec;
 }
 
-Image InsnCase::ToImage(int btf_fd, const std::vector<uint32_t>& function_types, int data_fd) const {
+Image InsnCase::ToImage(int btf_fd, const std::vector<uint32_t>& function_types,
+                        int data_fd) const {
   Image image{.name = "made", .btf_fd = btf_fd};
   std::vector<size_t> starts;
   for (const InsnFunction& function : functions) {

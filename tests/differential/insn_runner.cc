@@ -76,7 +76,8 @@ absl::Status InsnRunner::Run(const InsnCase& made, Comparison& comparison, bool 
 
 std::string InsnRunner::Reproduce(const InsnCase& failing, bool unsound) const {
   std::vector<bool> kept(failing.Size(), true);
-  Shrink(kept, kShrinkBudget, [&](const std::vector<bool>& parts) {
+  int budget = kShrinkBudget;
+  Shrink(kept, budget, [&](const std::vector<bool>& parts) {
     Comparison comparison;
     const InsnCase part = failing.Without(parts);
     for (const InsnFunction& function : part.functions) {

@@ -10,9 +10,9 @@
 namespace bonsai::differential {
 
 // `fails(kept)`: whether the case with only the marked parts still fails; called at most `budget`
-// times. `kept` starts with all that fails and ends with a subset of it that fails, from which no
-// single part can be taken away unless the budget ran out.
-inline void Shrink(std::vector<bool>& kept, int budget,
+// times, of which `budget` is what is left. `kept` starts with all that fails and ends with a
+// subset of it that fails, from which no single part can be taken away unless the budget ran out.
+inline void Shrink(std::vector<bool>& kept, int& budget,
                    const std::function<bool(const std::vector<bool>&)>& fails) {
   const auto count = [](const std::vector<bool>& parts) {
     return static_cast<size_t>(std::count(parts.begin(), parts.end(), true));
