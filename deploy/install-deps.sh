@@ -13,9 +13,9 @@ BUILD=(cmake ninja-build g++ clang-19 ccache pkg-config
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libabsl-dev libspdlog-dev
   libfmt-dev prometheus-cpp-dev libcivetweb-dev libyaml-cpp-dev libcli11-dev nlohmann-json3-dev
   libbpf-dev libmnl-dev libelf-dev zlib1g-dev libssl-dev libc-ares-dev libre2-dev linux-libc-dev)
-TEST=(libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev iproute2 iputils-ping ethtool
-  curl jq netcat-openbsd socat iperf3 prometheus nginx-light procps util-linux python3 python3-yaml
-  python3-jsonschema shellcheck qemu-system-x86)
+TEST=(libclang-rt-19-dev libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev iproute2
+  iputils-ping ethtool curl jq netcat-openbsd socat iperf3 prometheus nginx-light procps util-linux
+  python3 python3-yaml python3-jsonschema shellcheck qemu-system-x86)
 RUN=(iproute2 iputils-ping curl jq socat procps util-linux)
 
 # Oldest usable version of a package, nothing when any will do. libbpf 1.3 and kernel headers 6.6
@@ -160,6 +160,10 @@ main() {
   case $ID in
     ubuntu) TEST+=(linux-tools-common "linux-tools-$(uname -r)") ;;
     *) TEST+=(bpftool) ;;
+  esac
+  # The oldest compiler that objects are tested from, where it is still to be had.
+  case $ID:${VERSION_ID:-} in
+    debian:12 | ubuntu:*) TEST+=(clang-14) ;;
   esac
   for group in "$@"; do
     case $group in

@@ -32,10 +32,6 @@ constexpr std::streamoff kMaxFileBytes = 256 << 20;
 constexpr uint8_t kCall = BPF_JMP | BPF_CALL;
 constexpr uint8_t kLoadImm64 = BPF_LD | BPF_IMM | BPF_DW;
 
-size_t OffsetIn(const Image& image, object::Bytes part) {
-  return static_cast<size_t>(part.data() - image.data());
-}
-
 // Index of the one code section of that name.
 absl::StatusOr<uint32_t> FindCode(const ElfFile& elf, const std::string& name) {
   std::optional<uint32_t> found;
@@ -63,7 +59,7 @@ absl::StatusOr<std::vector<uint64_t>> Poison(const ElfFile& elf, const ElfSectio
   poison.imm = kCutCall + static_cast<int32_t>(mark);
   for (uint64_t at : offsets) {
     if (!object::Load(code.data, at, insn)) return elf.Error(code.name, at, "truncated");
-    std::memcpy(image.data() + OffsetIn(image, code.data) + at, &poison, sizeof(poison));
+    std::memcpy(image.data() + code.offset + at, &poison, sizeof(poison));
   }
   return offsets;
 }
@@ -72,9 +68,9 @@ absl::StatusOr<std::vector<uint64_t>> Poison(const ElfFile& elf, const ElfSectio
 // section table describes it.
 void DropRelocations(const ElfSection& table, size_t entry, const std::set<uint64_t>& offsets,
                      Image& image) {
-  uint8_t* const begin = image.data() + OffsetIn(image, table.data);
+  uint8_t* const begin = image.data() + table.offset;
   uint8_t* end = begin;
-  for (size_t at = 0; at + sizeof(Elf64_Rel) <= table.data.size(); at += sizeof(Elf64_Rel)) {
+  for (size_t at = 0; at + sizeof(Elf64_Rel) <= table.size; at += sizeof(Elf64_Rel)) {
     Elf64_Rel reloc;
     std::memcpy(&reloc, begin + at, sizeof(reloc));
     if (offsets.contains(reloc.r_offset)) continue;
@@ -107,9 +103,10 @@ absl::StatusOr<Image> ReadImage(const std::string& name, const std::string& path
 absl::Status CutCalls(const std::string& name, const std::vector<plan::CodePlace>& calls,
                       uint32_t mark, Image& image) {
   if (mark >= kMarks) return base::Internal("cutting calls of object {}: too many", name);
-  // Views into `image`, whose size does not change. What was checked in parsing is kept and not read
-  // again: in a forged file a section may lie over the headers.
-  ASSIGN_OR_RETURN(const ElfFile elf, ElfFile::Parse(name, image));
+  // Views into a copy: what was checked in parsing stays as it was, though in a forged file a section
+  // may lie over the headers.
+  const std::shared_ptr<object::Image> parsed = object::Image::Copy(image);
+  ASSIGN_OR_RETURN(const ElfFile elf, ElfFile::Parse(name, *parsed));
   Elf64_Ehdr header;
   std::memcpy(&header, image.data(), sizeof(header));
   std::map<uint32_t, std::set<uint64_t>> dropped;

@@ -38,12 +38,12 @@ bool IsLive(const object::ObjectSpec& spec, const std::string& map) {
 
 void Patch(const object::Function& function, uint32_t slot, const object::Insn& insn,
            load::Image& image) {
-  const auto elf = object::ElfFile::Parse("patched", image);
+  const auto parsed = object::Image::Copy(image);
+  const auto elf = object::ElfFile::Parse("patched", *parsed);
   ASSERT_TRUE(elf.ok()) << elf.status();
   const object::ElfSection* section = elf->Find(function.section);
   ASSERT_NE(section, nullptr);
-  const size_t at = static_cast<size_t>(section->data.data() - image.data()) +
-                    (function.section_slot + slot) * sizeof(insn);
+  const size_t at = section->offset + (function.section_slot + slot) * sizeof(insn);
   std::memcpy(image.data() + at, &insn, sizeof(insn));
 }
 

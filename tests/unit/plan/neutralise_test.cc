@@ -85,7 +85,8 @@ TEST(Neutralise, ExplainsThroughDeadCallers) {
   Guarded sample;
   const uint32_t inner = sample.AddFunction("inner", {MovImm(0, 0), Exit()});
   sample.spec.functions[inner].is_global = true;
-  sample.spec.functions[sample.callee].insns = {CallFunction(), Exit()};
+  sample.spec.functions[sample.callee].insns =
+      object::Insns({CallFunction(), Exit()});
   sample.Refer(sample.callee, 0, RefKind::kCall, inner);
   sample.KillAll(inner);
   const auto plan = sample.Plan();
@@ -100,7 +101,8 @@ TEST(Neutralise, ExplainsThroughDeadCallers) {
 TEST(Neutralise, KeepsACallThatIsAliveUnderAnotherName) {
   Guarded sample;
   sample.liveness.functions[0].live_slots[1] = true;
-  const uint32_t alias = sample.AddFunction("alias", sample.spec.functions[0].insns);
+  const object::Insns code = sample.spec.functions[0].insns;
+  const uint32_t alias = sample.AddFunction("alias", {code.begin(), code.end()});
   sample.spec.functions[alias].section = "tc";
   sample.spec.functions[alias].section_slot = 10;
   sample.Refer(alias, 1, RefKind::kCall, sample.callee);
