@@ -246,7 +246,8 @@ Number Alu(uint8_t op, bool wide, const Number& a, const Number& b) {
     }
     case BPF_LSH: case BPF_RSH: case BPF_ARSH:
       if (wide) return Settled(Shift(op, true, a, b));
-      return Narrow(Shift(op, false, Low32(a), Low32(b)));
+      // The amount counts as a whole, as for the verifier (is_safe_to_compute_dst_reg_range()).
+      return Narrow(Shift(op, false, Low32(a), b));
     default:
       return Number::Any();
   }

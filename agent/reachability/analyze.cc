@@ -100,7 +100,7 @@ class Fixpoint {
     live_[program] = true;
     const uint32_t function = object_.programs[program].function;
     std::vector<uint32_t>& roots = roots_[program];
-    roots.push_back(engine_.ContextOf(function, Kind::kNumber));
+    roots.push_back(engine_.EntryContext(program));
     // Where the program's exceptions end: appended by libbpf, called by the kernel.
     for (const std::string& tag : object_.functions[function].tags) {
       if (!tag.starts_with(kExceptionTag)) continue;

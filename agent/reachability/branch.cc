@@ -19,7 +19,7 @@ void Engine::RecordBranch(uint8_t directions, Origin origin) {
 }
 
 uint32_t Engine::Branch(const Block& block) {
-  const Insn& insn = function_->insns[block.last];
+  const Insn& insn = function_->insns[block.last()];
   const Value& left = state_.registers[insn.dst];
   const Value right = UsesRegister(insn) ? state_.registers[insn.src]
                                          : Value::Const(static_cast<uint64_t>(int64_t{insn.imm}));

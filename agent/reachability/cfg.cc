@@ -37,9 +37,11 @@ class Builder {
   uint32_t size() const { return static_cast<uint32_t>(function_.insns.size()); }
 
   void MarkLeaders() {
+    const Insn* const insns = function_.insns.data();
+    const uint32_t count = size();
     marks_[0] |= kLeader;
-    for (uint32_t slot = 0; slot < size(); ++slot) {
-      const Insn& insn = function_.insns[slot];
+    for (uint32_t slot = 0; slot < count; ++slot) {
+      const Insn& insn = insns[slot];
       const Flow flow = FlowOf(insn);
       if (flow == Flow::kNext) {
         if (IsLoadImm64(insn)) MarkLoadImm64(slot);
@@ -75,6 +77,8 @@ class Builder {
   }
 
   void MakeBlocks() {
+    const Insn* const insns = function_.insns.data();
+    const uint8_t* const marks = marks_.data();
     auto ref = function_.refs.begin();
     block_at_.resize(size());
     cfg_.blocks.reserve(cfg_.opaque ? size() : std::min(leaders_ + 1, size()));
@@ -84,15 +88,15 @@ class Builder {
       Access access;
       while (ref != function_.refs.end() && ref->slot < slot) ++ref;
       block.first_ref = static_cast<uint32_t>(ref - function_.refs.begin());
+      uint32_t last = slot;
       do {
-        access.Add(function_.insns[slot]);
-        block.last = slot;
+        access.Add(insns[slot]);
+        last = slot;
         ++slot;
-        if (marks_[slot] & kSecondHalf) ++slot;
-      } while (slot < size() && !(marks_[slot] & kLeader));
+        if (marks[slot] & kSecondHalf) ++slot;
+      } while (slot < size() && !(marks[slot] & kLeader));
       block.end = slot;
-      block.flow = marks_[block.last] & kBroken ? Flow::kUnknown
-                                                : FlowOf(function_.insns[block.last]);
+      block.flow = marks[last] & kBroken ? Flow::kUnknown : FlowOf(insns[last]);
       block_at_[block.begin] = static_cast<uint32_t>(cfg_.blocks.size());
       cfg_.blocks.push_back(block);
       accesses_.push_back(access);
@@ -110,7 +114,7 @@ class Builder {
       Block& block = cfg_.blocks[i];
       if (GoesOn(block.flow) && i + 1 < cfg_.blocks.size()) block.next = i + 1;
       if (!HasTarget(block.flow)) continue;
-      block.target = BlockAt(TargetOf(function_.insns[block.last], block.last));
+      block.target = BlockAt(TargetOf(function_.insns[block.last()], block.last()));
       // A jump that leaves the function, or into an immediate.
       if (block.target == kNoBlock) block.flow = Flow::kUnknown;
     }

@@ -17,18 +17,20 @@ inline constexpr uint32_t kNoHead = UINT32_MAX;
 
 struct Block {
   uint32_t begin = 0, end = 0;     // slots [begin, end)
-  uint32_t last = 0;               // slot of the last instruction
   uint32_t next = kNoBlock;        // block after this one, if the flow can get there
   uint32_t target = kNoBlock;      // block jumped to
   uint32_t first_ref = 0;          // index of the first Function::refs at or after begin
   // Number among those blocks where paths meet or a function is called, and whose states are kept.
   // Every other block is run right after the one before it.
   uint32_t head = kNoHead;
+  SlotSet read_slots = 0;          // stack slots that loads relative to r10 may still read
   RegisterSet live_registers = 0;  // that may be read from here on before they are written
-  SlotSet read_slots = 0;          // stack slots that loads relative to r10 may read, likewise
   Flow flow = Flow::kNext;         // of the last instruction
   bool loop_head = false;          // some edge to it does not go forward
   bool in_loop = false;            // some edge goes back over it
+
+  // Slot of the last instruction; of one that takes two slots, the second.
+  uint32_t last() const { return end - 1; }
 };
 
 struct Cfg {

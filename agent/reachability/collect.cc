@@ -132,11 +132,11 @@ std::vector<uint32_t> Collector::Constants(const std::vector<Origin>& origins) c
   return constants;
 }
 
-void Collector::AddDecisions(uint32_t function, Liveness& liveness) {
+void Collector::AddFacts(uint32_t function, Liveness& liveness) {
   const Cfg& cfg = engine_.CfgOf(function);
   std::vector<Origin> origins;
   for (uint32_t number = 0; number < cfg.blocks.size(); ++number) {
-    if (cfg.blocks[number].flow != Flow::kBranch) continue;
+    const Block& block = cfg.blocks[number];
     uint8_t flags = 0;
     origins.clear();
     for (const uint32_t id : contexts_[function]) {
@@ -144,9 +144,10 @@ void Collector::AddDecisions(uint32_t function, Liveness& liveness) {
       flags |= fact.flags;
       if (fact.origin != 0) origins.push_back(fact.origin);
     }
+    if (flags & kReached) liveness.live_insns += block.end - block.begin;
     const bool taken = (flags & kTaken) != 0;
     if (taken == ((flags & kNotTaken) != 0)) continue;
-    liveness.decisions.push_back({function, cfg.blocks[number].last, taken, Constants(origins)});
+    liveness.decisions.push_back({function, block.last(), taken, Constants(origins)});
   }
 }
 
@@ -170,8 +171,7 @@ void Collector::Finish(Liveness& liveness) {
     liveness.total_insns += static_cast<uint32_t>(slots.size());
     if (contexts_[i].empty()) continue;
     liveness.functions[i].live = true;
-    liveness.live_insns += static_cast<uint32_t>(std::count(slots.begin(), slots.end(), true));
-    AddDecisions(i, liveness);
+    AddFacts(i, liveness);
   }
   AddTailDecisions(liveness);
 }

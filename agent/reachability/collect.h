@@ -32,7 +32,7 @@ class Collector {
   void AddCode(uint32_t function, const std::vector<uint32_t>& contexts, ProgramLiveness& program,
                Liveness& liveness);
   void AddTails(const TailUse& use, ProgramLiveness& program);
-  void AddDecisions(uint32_t function, Liveness& liveness);
+  void AddFacts(uint32_t function, Liveness& liveness);
   void AddTailDecisions(Liveness& liveness);
   std::vector<uint32_t> Constants(const std::vector<Origin>& origins) const;
 

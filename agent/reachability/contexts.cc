@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Functions and their callers: which context a call runs, and what the caller learns from it.
 #include <algorithm>
+#include <string_view>
 
 #include "agent/reachability/engine.h"
 
@@ -12,6 +13,22 @@ constexpr uint32_t kNoContext = UINT32_MAX;
 constexpr uint8_t kExitChanges = 64, kEntryChanges = 8;  // before bounds that still move give up
 constexpr RegisterSet kResult = 1;   // r0
 
+// By the names of libbpf's section table, up to the first slash; others may be anything.
+ContextKind ContextOfSection(std::string_view section) {
+  section = section.substr(0, section.find_first_of("/."));
+  for (const std::string_view skb : {"tc", "tcx", "classifier", "action", "netkit", "cgroup_skb",
+                                     "sk_skb", "socket", "flow_dissector", "lwt_in", "lwt_out",
+                                     "lwt_xmit", "lwt_seg6local"}) {
+    if (section == skb) return ContextKind::kSkb;
+  }
+  if (section == "xdp") return ContextKind::kXdp;
+  for (const std::string_view without : {"kprobe", "kretprobe", "uprobe", "uretprobe", "tracepoint",
+                                         "tp", "raw_tp", "raw_tracepoint", "perf_event"}) {
+    if (section == without) return ContextKind::kWithout;
+  }
+  return ContextKind::kUnknown;
+}
+
 }  // namespace
 
 Arguments AllOfKind(Kind kind) {
@@ -22,6 +39,13 @@ Arguments AllOfKind(Kind kind) {
 
 uint32_t Engine::ContextOf(uint32_t function, Kind arguments) {
   return ContextFor(function, AllOfKind(arguments), nullptr);
+}
+
+uint32_t Engine::EntryContext(uint32_t program) {
+  Arguments arguments = AllOfKind(Kind::kNumber);
+  const auto kind = static_cast<uint32_t>(ContextOfSection(object_.programs[program].section));
+  arguments[0] = Value::Pointer(Kind::kContext, kind, 0);
+  return ContextFor(object_.programs[program].function, arguments, nullptr);
 }
 
 // `caller`: its frames are visible to the function; null: none is.
@@ -84,12 +108,11 @@ void Engine::Enter(uint32_t id, const State& entry) {
   Head& head = context.heads[0];
   const bool widen = context.shared || context.entry_changes >= kEntryChanges;
   const bool news = context.entry.Merge(entry, kAllRegisters, widen, tables_);
-  if (head.present && !news) return;
+  if (head.state != nullptr && !news) return;
   if (context.entry_changes < UINT8_MAX) ++context.entry_changes;
-  if (!head.present) {
-    head.state = context.entry;
-    head.present = true;
-  } else if (!head.state.Merge(context.entry, kAllRegisters, widen, tables_)) {
+  if (head.state == nullptr) {
+    head.state = NewState(context.entry);
+  } else if (!head.state->Merge(context.entry, kAllRegisters, widen, tables_)) {
     return;
   }
   head.pending = true;
@@ -128,8 +151,8 @@ void Engine::NotifyWaiters() {
   for (const auto& [id, block] : here_->waiters) {
     const uint32_t number = cfgs_[contexts_[id].function]->blocks[block].head;
     Head& head = contexts_[id].heads[number];
-    head.pending = head.present;
-    for (Part& part : head.parts) part.done = false;
+    head.pending = head.state != nullptr;
+    for (size_t i = 0; i < head.part_count(); ++i) (*head.parts)[i].done = false;
     Schedule(id, number);
   }
 }

@@ -15,7 +15,7 @@ using object::RefKind;
 constexpr uint8_t kVisitsAtLoopHead = 3;  // before bounds that still move give up
 constexpr uint8_t kVisitsAnywhere = 32;
 // States kept apart at one place: rounds of a loop, ways to get somewhere else.
-constexpr size_t kPartsInLoop = 64, kPartsElsewhere = 8;
+constexpr size_t kPartsInLoop = 64, kPartsElsewhere = 32;
 // What may be spent on them in all, in blocks run: the smaller the object, the more for each slot.
 // An object of the size of ours is followed like the verifier does; at 60 thousand slots it is a tenth
 // of what the analysis costs anyway, and time stays linear.
@@ -92,14 +92,15 @@ void Engine::RunHead(uint32_t id, uint32_t number) {
     head.pending = false;
     if (head.visits < UINT8_MAX) ++head.visits;
     in_part_ = false;
-    state_ = head.state;
+    state_ = *head.state;
     RunFrom(block);
   }
   // More may be added on the way.
-  for (size_t i = 0; i < head.parts.size(); ++i) {
-    if (head.parts[i].done) continue;
-    head.parts[i].done = true;
-    state_ = head.parts[i].state;
+  for (size_t i = 0; i < head.part_count(); ++i) {
+    Part& part = (*head.parts)[i];
+    if (part.done) continue;
+    part.done = true;
+    state_ = part.state;
     in_part_ = true;
     RunFrom(block);
   }
@@ -130,7 +131,7 @@ uint32_t Engine::RunBlock(const Block& block) {
   const object::Insns insns = function_->insns;
   const Ref* ref = function_->refs.data() + block.first_ref;
   const Ref* const end = function_->refs.data() + function_->refs.size();
-  const uint32_t stop = block.flow == Flow::kNext ? block.end : block.last;
+  const uint32_t stop = block.flow == Flow::kNext ? block.end : block.last();
   uint32_t slot = block.begin;
   while (slot < stop) {
     while (ref != end && ref->slot < slot) ++ref;
@@ -139,9 +140,9 @@ uint32_t Engine::RunBlock(const Block& block) {
     slot += IsLoadImm64(insns[slot]) ? 2 : 1;
   }
   if (block.flow == Flow::kNext) return block.next;
-  while (ref != end && ref->slot < block.last) ++ref;
-  slot_ = block.last;
-  return FinishBlock(block, ref != end && ref->slot == block.last ? ref : nullptr);
+  while (ref != end && ref->slot < block.last()) ++ref;
+  slot_ = block.last();
+  return FinishBlock(block, ref != end && ref->slot == block.last() ? ref : nullptr);
 }
 
 uint32_t Engine::FinishBlock(const Block& block, const Ref* ref) {
@@ -157,7 +158,7 @@ uint32_t Engine::FinishBlock(const Block& block, const Ref* ref) {
       if (block.target != kNoBlock) Fork(block.target);
       return block.next;
     case Flow::kCallback:
-      CallCallback(function_->insns[block.last]);
+      CallCallback(function_->insns[block.last()]);
       return block.next;
     case Flow::kCall:
       if (ref != nullptr && ref->kind == RefKind::kCall) {
@@ -168,7 +169,7 @@ uint32_t Engine::FinishBlock(const Block& block, const Ref* ref) {
         return block.next;
       }
       status_ = base::InvalidArgument("analysing object {}: function {}, slot {}: call of nothing",
-                                      object_.name, function_->name, block.last);
+                                      object_.name, function_->name, block.last());
       return kNoBlock;
     default:  // kUnknown
       Havoc();
@@ -193,30 +194,42 @@ void Engine::Fork(uint32_t block) {
 void Engine::Arrive(uint32_t block) {
   const Block& to = cfg_->blocks[block];
   Head& head = here_->heads[to.head];
-  if (!head.present) {
-    head.state = state_;
-    head.present = head.pending = true;
+  if (head.state == nullptr) {
+    head.state = NewState(state_);
+    head.pending = true;
     Schedule(current_, to.head);
     return;
   }
   if (part_budget_ > 0 && KeepApart(to, head)) return;
   const bool widen = head.visits >= (to.loop_head ? kVisitsAtLoopHead : kVisitsAnywhere);
-  if (!head.state.Merge(state_, to.live_registers, widen, tables_)) return;
+  if (!head.state->Merge(state_, to.live_registers, widen, tables_)) return;
   head.pending = true;
   Schedule(current_, to.head);
+}
+
+State* Engine::NewState(const State& state) {
+  constexpr size_t kChunk = 32;
+  if (states_left_ == 0) {
+    states_.push_back(std::make_unique<State[]>(kChunk));
+    states_left_ = kChunk;
+  }
+  State& made = states_.back()[kChunk - states_left_--];
+  made = state;
+  return &made;
 }
 
 void Engine::SpendOnParts(uint64_t blocks) { part_budget_ -= std::min(part_budget_, blocks); }
 
 // Keeps state_ by itself when joining would lose much. False: it is to be joined.
 bool Engine::KeepApart(const Block& to, Head& head) {
-  if (Contrast(head.state, state_, to.live_registers, to.read_slots) == 0) return false;
-  if (head.parts.size() >= (to.in_loop ? kPartsInLoop : kPartsElsewhere)) return false;
-  SpendOnParts(1 + head.parts.size() / kComparisonsPerBlock);
-  for (const Part& part : head.parts) {
+  if (Contrast(*head.state, state_, to.live_registers, to.read_slots) == 0) return false;
+  if (head.part_count() >= (to.in_loop ? kPartsInLoop : kPartsElsewhere)) return false;
+  SpendOnParts(1 + head.part_count() / kComparisonsPerBlock);
+  if (head.parts == nullptr) head.parts = std::make_unique<std::vector<Part>>();
+  for (const Part& part : *head.parts) {
     if (part.state.Covers(state_, to.live_registers, tables_)) return true;
   }
-  head.parts.push_back({.state = state_});
+  head.parts->push_back({.state = state_});
   Schedule(current_, to.head);
   return true;
 }
@@ -228,9 +241,10 @@ void Engine::Havoc() {
   state_.ClobberAll(tables_.stacks);
   for (uint32_t block = 0; block < cfg_->blocks.size(); ++block) {
     Head& head = here_->heads[cfg_->blocks[block].head];
-    if (head.present && head.state.Covers(state_, kAllRegisters, tables_)) continue;
-    head.state = state_;
-    head.present = head.pending = true;
+    if (head.state != nullptr && head.state->Covers(state_, kAllRegisters, tables_)) continue;
+    if (head.state == nullptr) head.state = NewState(state_);
+    *head.state = state_;
+    head.pending = true;
     Schedule(current_, cfg_->blocks[block].head);
   }
   const auto known = std::find_if(here_->tail_uses.begin(), here_->tail_uses.end(),

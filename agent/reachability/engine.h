@@ -57,11 +57,12 @@ struct Part {
 };
 
 struct Head {
-  State state;                  // all that was joined; meaningless unless present
-  bool present = false;
+  State* state = nullptr;       // all that was joined, the engine's; null: nothing came here yet
+  std::unique_ptr<std::vector<Part>> parts;  // null: none
   bool pending = false;         // `state` is to be run
   uint8_t visits = 0;
-  std::vector<Part> parts;
+
+  size_t part_count() const { return parts == nullptr ? 0 : parts->size(); }
 };
 
 struct Context {
@@ -94,6 +95,8 @@ class Engine {
 
   // The context of a function nothing is known of but the kind of its arguments.
   uint32_t ContextOf(uint32_t function, Kind arguments);
+  // That of a program as the kernel starts it.
+  uint32_t EntryContext(uint32_t program);
   void Run();
   // InvalidArgument once an instruction was met that the object's reader never makes.
   const absl::Status& status() const { return status_; }
@@ -125,6 +128,7 @@ class Engine {
   uint32_t RunBlock(const Block& block);
   uint32_t FinishBlock(const Block& block, const object::Ref* ref);
   void Arrive(uint32_t block);
+  State* NewState(const State& state);
   bool KeepApart(const Block& block, Head& head);
   void SpendOnParts(uint64_t blocks);
   void Fork(uint32_t block);
@@ -170,6 +174,9 @@ class Engine {
   std::vector<std::unique_ptr<Cfg>> cfgs_;    // by function
   std::vector<std::vector<Origin>> origins_;  // by data section and byte; empty: not made yet
   Tables tables_;
+  // States of heads; a chunk at a time, for most heads of a large object are never come to.
+  std::vector<std::unique_ptr<State[]>> states_;
+  size_t states_left_ = 0;                    // in the last chunk
   std::deque<Context> contexts_;              // stable addresses
   std::vector<std::vector<uint32_t>> by_function_;
   // Contexts of callbacks that are called again and again: (context, block) of the call, function.

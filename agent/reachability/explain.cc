@@ -199,7 +199,7 @@ class Explainer {
       if (seen[queue[next]]) continue;
       seen[queue[next]] = true;
       for (uint32_t block : before[queue[next]]) {
-        const auto branch = branches_.find({site.function, cfg.blocks[block].last});
+        const auto branch = branches_.find({site.function, cfg.blocks[block].last()});
         if (branch != branches_.end()) {
           if (!branch->second->constants.empty()) return branch->second;
           if (first == nullptr) first = branch->second;

@@ -36,7 +36,7 @@ class HashIndex {
   }
 
  private:
-  static constexpr size_t kFirstLines = 1024;  // a power of two, as all sizes
+  static constexpr size_t kFirstLines = 256;  // a power of two, as all sizes
   struct Line {
     uint32_t hash = 0;  // its upper half
     uint32_t low = 0;   // its lower half

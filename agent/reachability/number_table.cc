@@ -11,9 +11,11 @@
 namespace bonsai::reachability {
 namespace {
 
-constexpr size_t kLines = 4096, kComparisonLines = 1024;  // powers of two
+// Powers of two. Not more: an analysis that takes a millisecond feels each page it touches.
+constexpr size_t kLines = 1024, kComparisonLines = 256;
 // Distinct numbers an analysis keeps; what comes after says nothing.
 constexpr size_t kMaxNumbers = 1 << 17;
+constexpr size_t kExpectedNumbers = 1 << 12;
 // Pairs of members of two sets that are looked at one by one.
 constexpr size_t kMaxPairs = 64;
 
@@ -35,6 +37,7 @@ bool IsWide(uint8_t opcode) {
 }  // namespace
 
 NumberTable::NumberTable() : lines_(kLines), comparisons_(kComparisonLines) {
+  entries_.reserve(kExpectedNumbers);
   for (const uint32_t size : {8u, 1u, 2u, 4u}) Intern(Number::OfSize(size), 0);
 }
 

@@ -22,12 +22,11 @@ class Pool {
   void Give(T* item) { item->next_free = std::exchange(free_, item); }
 
  private:
-  static constexpr size_t kFirst = 16, kMost = 1024;  // items of a chunk
+  static constexpr size_t kChunk = 64;  // items
 
   void Grow() {
-    const size_t count = chunks_.empty() ? kFirst : kMost;
-    chunks_.push_back(std::make_unique<T[]>(count));
-    for (size_t i = count; i-- > 0;) Give(&chunks_.back()[i]);
+    chunks_.push_back(std::make_unique<T[]>(kChunk));
+    for (size_t i = kChunk; i-- > 0;) Give(&chunks_.back()[i]);
   }
 
   T* free_ = nullptr;

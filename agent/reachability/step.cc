@@ -1,14 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one instruction does to registers and stack.
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 #include "agent/reachability/engine.h"
 
 namespace bonsai::reachability {
 
+namespace {
+
 using object::Ref;
 using object::RefKind;
+
+// SOUND: what is read as four bytes there is a pointer, which the verifier makes eight bytes of:
+// convert_ctx_accesses() for struct __sk_buff and struct xdp_md of linux/bpf.h.
+bool MayBePacketPointer(ContextKind kind, Scalar offset) {
+  if (!offset.is_const) return true;
+  const auto at = static_cast<int64_t>(offset.payload);
+  const bool skb = at == offsetof(__sk_buff, data) || at == offsetof(__sk_buff, data_end) ||
+                   at == offsetof(__sk_buff, data_meta);
+  const bool xdp = at == offsetof(xdp_md, data) || at == offsetof(xdp_md, data_end) ||
+                   at == offsetof(xdp_md, data_meta);
+  switch (kind) {
+    case ContextKind::kSkb: return skb;
+    case ContextKind::kXdp: return xdp;
+    case ContextKind::kWithout: return false;
+    default: return skb || xdp;
+  }
+}
+
+}  // namespace
 
 void Engine::Step(const Insn& insn, const Ref* ref) {
   const bool rewritten = ref != nullptr && ref->kind == RefKind::kCore;
@@ -192,9 +214,18 @@ Value Engine::LoadFrom(const Value& base, int32_t offset, uint32_t size) {
     case Kind::kForeign:
       // SOUND: frames that are not visible hold no pointer into one that is: the verifier forbids
       // storing it there.
-      return size == 8 ? Value::OfKind(Kind::kForeign) : Value::Of(Scalar::OfSize(size));
+      // Or it is the context: see there.
+      return size == 8   ? Value::OfKind(Kind::kForeign)
+             : size == 4 ? Value::Any()
+                         : Value::Of(Scalar::OfSize(size));
     case Kind::kUnknown:
-      return size == 8 ? Value::OfKind(Kind::kUnknown) : Value::Of(Scalar::OfSize(size));
+      return size == 8   ? Value::OfKind(Kind::kUnknown)
+             : size == 4 ? Value::Any()
+                         : Value::Of(Scalar::OfSize(size));
+    case Kind::kContext:
+      return size == 4 && MayBePacketPointer(static_cast<ContextKind>(base.index), Shift(base, offset))
+                 ? Value::Any()
+                 : Value::Of(Scalar::OfSize(size));
     default:
       return Value::Of(Scalar::OfSize(size));
   }

@@ -7,6 +7,8 @@ namespace {
 Kind KindForBoth(const Value& a, const Value& b) {
   if (a.MayPointToVisible() || b.MayPointToVisible()) return Kind::kUnknown;
   if (a.MayPointToStack() || b.MayPointToStack()) return Kind::kForeign;
+  // SOUND: what is read through it is read as if through the context, which says least.
+  if (a.kind == Kind::kContext || b.kind == Kind::kContext) return Kind::kContext;
   return Kind::kNumber;
 }
 
@@ -19,6 +21,8 @@ Value Tables::Join(const Value& before, const Value& next, bool widen) {
     joined.index = before.index;
     joined.Set(widen ? numbers.Widen(before.scalar(), next.scalar())
                      : numbers.Join(before.scalar(), next.scalar()));
+    // A context at any offset may be of any kind: so that such values are the same.
+    if (joined.kind == Kind::kContext && joined.scalar().IsAny()) joined.index = 0;
   } else {
     joined.kind = KindForBoth(before, next);
     function_lost = function_lost || before.kind == Kind::kFunction || next.kind == Kind::kFunction;
@@ -36,8 +40,12 @@ bool Tables::Covers(const Value& big, const Value& small) const {
       return true;
     case Kind::kForeign:
       return !small.MayPointToVisible();
+    case Kind::kContext:
+      if (big.scalar().IsAny()) return !small.MayPointToStack();
+      return small.kind == big.kind && small.index == big.index &&
+             numbers.Covers(big.scalar(), small.scalar());
     case Kind::kNumber:
-      if (big.IsAny()) return !small.MayPointToStack();
+      if (big.IsAny()) return !small.MayPointToStack() && small.kind != Kind::kContext;
       return small.IsNumber() && numbers.Covers(big.scalar(), small.scalar());
     case Kind::kStack: case Kind::kData:
       return small.kind == big.kind && small.index == big.index &&

@@ -40,7 +40,12 @@ enum class Kind : uint8_t {
   kData,      // address of data section `index` + scalar
   kMap,       // address of map `index`
   kFunction,  // address of function `index`
+  kContext,   // the program's context, of ContextKind `index`, + scalar; with any scalar: perhaps
 };
+
+// Where a context holds pointers to the packet, which a program loads as four bytes each.
+enum class ContextKind : uint8_t { kUnknown, kSkb, kXdp, kWithout };
+
 
 struct Value {
   uint64_t payload = kAnyNumber;  // of the scalar
@@ -72,7 +77,9 @@ struct Value {
   bool IsNumber() const { return kind == Kind::kNumber; }
   bool IsConst() const { return IsNumber() && is_const; }
   bool IsAny() const { return IsNumber() && scalar().IsAny(); }
-  bool HasOffset() const { return kind == Kind::kStack || kind == Kind::kData; }
+  bool HasOffset() const {
+    return kind == Kind::kStack || kind == Kind::kData || kind == Kind::kContext;
+  }
   // The numbers it may compare as.
   Scalar AsNumber() const { return IsNumber() ? scalar() : Scalar(); }
   bool MayPointToStack() const {

@@ -64,8 +64,10 @@ load::Image Diverted(const std::string& path) {
   EXPECT_TRUE(whole.ok() && spec.ok()) << path;
   if (!whole.ok() || !spec.ok()) return {};
   EXPECT_FALSE(IsLive(*spec, kMap));
-  const auto liveness = reachability::Analyze(*spec, constants::Defaults(*spec));
+  const constants::ConstantSet constants = constants::Defaults(*spec);
+  auto liveness = reachability::Analyze(*spec, constants);
   EXPECT_TRUE(liveness.ok()) << liveness.status();
+  reachability::Explain(*spec, constants, *liveness);
   for (const reachability::DecidedBranch& branch : liveness->branches) {
     if (branch.constants != std::vector<std::string>{"enable_flow_events"}) continue;
     load::Image image = *whole;
