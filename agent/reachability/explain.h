@@ -6,8 +6,9 @@
 // through instructions which the engine cannot rule out, never against a branch that it decided. It
 // does not tell the calls of one function apart, and no packet need ever take it.
 //
-// Cost: making an Explainer is linear in the size of the object, and a question about one thing in
-// the length of its answer. What-if questions (what_if.h) analyse anew.
+// Cost: making an Explainer is linear in the size of the object; a question about one thing in the
+// length of its answer and the size of the functions on its path. What-if questions (what_if.h)
+// analyse anew.
 #pragma once
 
 #include <cstdint>
@@ -62,7 +63,9 @@ struct Deciding {
   Kind kind = Kind::kBranch;
   Place place;
   bool taken = false;                    // of a branch
-  std::vector<ConstantValue> constants;  // what it rests on; may be empty
+  // Those whose values flow into it; may be empty. It may rest on others, too, where branches that
+  // these decide leave only some values to come here: what_if.h finds them out.
+  std::vector<ConstantValue> constants;
   // False: not on the way itself; the nearest place with constants before one without.
   bool direct = true;
 };
@@ -83,6 +86,9 @@ struct Step {
   std::string name;
   bool taken = false;                    // of a branch
   std::vector<ConstantValue> constants;  // of a branch
+  // Of a branch: that no code behind its other side leads back to the path, so that the other way
+  // would leave it for good.
+  bool needed = false;
   object::TailSlot tail;                 // of a tail call
 };
 
@@ -123,7 +129,8 @@ Explanation ExplainFunction(const Subject& subject, uint32_t function);
 // In one line: "enable_policy = false at from_pod.bpf.c:41 `if (enable_policy)`" of the nearest
 // deciding place with constants, or else the nearest; "" of a live thing or when nothing decides.
 std::string Reason(const object::ObjectSpec& object, const Explanation& explanation);
-// The witness in one line, at most `max_steps` of it: the middle is left out.
+// The witness in one line, at most `max_steps` of it: branches that are not needed are left out
+// first, then the middle.
 std::string WhyLive(const object::ObjectSpec& object, const Explanation& explanation,
                     size_t max_steps = 12);
 

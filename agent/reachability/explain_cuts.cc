@@ -17,7 +17,7 @@ Cuts::Cuts(const CodeGraph& graph, const Liveness& liveness)
       liveness_(liveness),
       live_(graph.block_count(), false),
       near_(graph.node_count()),
-      nearest_(graph.block_count(), kNoCut) {
+      nearest_(graph.node_count(), {kNoCut, kNoCut, kNoCut, kNoCut}) {
   for (uint32_t node = 0; node < graph.block_count(); ++node) {
     live_[node] =
         liveness.functions[graph.FunctionOf(node)].live_slots[graph.BlockOf(node).begin];
@@ -199,15 +199,28 @@ void Cuts::FloodIncomplete() {
   }
 }
 
-// One walk from all branches that constants decide, inside of their functions.
+// One walk from all branches that constants decide, inside of their functions and out of them to
+// where they were called from.
 void Cuts::FindNearest() {
   std::deque<std::pair<uint32_t, uint32_t>> queue;
+  const auto reach = [&](uint32_t node, uint32_t cut) {
+    auto& near = nearest_[node];
+    for (uint32_t& known : near) {
+      if (known == cut) return;
+      if (known != kNoCut) continue;
+      known = cut;
+      queue.emplace_back(node, cut);
+      return;
+    }
+  };
   const auto add = [&](uint32_t node, uint32_t cut) {
+    const bool block = node < graph_.block_count();
     for (const uint32_t to : graph_.After(node)) {
-      if (to >= graph_.block_count() || graph_.FunctionOf(to) != graph_.FunctionOf(node)) continue;
-      if (nearest_[to] != kNoCut) continue;
-      nearest_[to] = cut;
-      queue.emplace_back(to, cut);
+      const bool inside = block && to < graph_.block_count() &&
+                          graph_.FunctionOf(to) == graph_.FunctionOf(node);
+      const bool out = block ? graph_.PlaceOf(to) == PlaceKind::kReturn
+                             : graph_.PlaceOf(node) == PlaceKind::kReturn;
+      if (inside || out) reach(to, cut);
     }
   };
   for (const auto& [node, cut] : deciding_) add(node, cut);
@@ -258,13 +271,15 @@ NearCuts Cuts::Before(Thing thing) const {
 
 std::vector<uint32_t> Cuts::Behind(uint32_t number) const {
   const Cut& cut = cuts_[number];
-  if (nearest_[cut.node] != kNoCut) return {nearest_[cut.node]};
+  std::vector<uint32_t> behind;
+  for (const uint32_t before : nearest_[cut.node]) {
+    if (before != kNoCut) behind.push_back(before);
+  }
   // The function may be called with something else where that is dead.
   NearCuts callers;
   for (const uint32_t node : graph_.Callers(graph_.FunctionOf(cut.node))) {
     if (!live_[node]) Merge(near_[node], callers);
   }
-  std::vector<uint32_t> behind;
   for (const NearCut& caller : callers.cuts) {
     if (cuts_[caller.cut].HasConstants()) behind.push_back(caller.cut);
   }

@@ -2,6 +2,7 @@
 // The live places that keep dead code dead; internal to reachability/.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -76,7 +77,7 @@ class Cuts {
   std::vector<std::pair<uint32_t, uint32_t>> deciding_;  // (block, cut) of branches with constants
   std::deque<Visit> seeds_;
   std::vector<NearCuts> near_;    // by node
-  std::vector<uint32_t> nearest_;  // by block: cut with constants before it in the function
+  std::vector<std::array<uint32_t, 4>> nearest_;  // by node: cuts with constants before it
 };
 
 }  // namespace bonsai::reachability

@@ -21,6 +21,7 @@ struct TailSite {
   uint32_t node = 0;              // block of the call
   uint32_t setter = 0;            // block that chooses the slot, or that of the call
   uint32_t function = 0, slot = 0;  // of the call
+  uint32_t set_at = 0;            // slot where that is chosen
   std::optional<uint32_t> map, index;
   bool IsExact() const { return map.has_value() && index.has_value(); }
 };

@@ -90,7 +90,7 @@ class Setters {
 // bpf_tail_call(context, map, slot).
 void CodeGraph::AddTailSite(uint32_t index, uint32_t slot, const Before& before) {
   const object::Function& function = object_.functions[index];
-  TailSite site{.node = NodeAt(index, slot), .function = index, .slot = slot};
+  TailSite site{.node = NodeAt(index, slot), .function = index, .slot = slot, .set_at = slot};
   site.setter = site.node;
   const uint32_t block = site.node - first_[index];
   std::optional<uint32_t> map;
@@ -107,6 +107,7 @@ void CodeGraph::AddTailSite(uint32_t index, uint32_t slot, const Before& before)
   for (const uint32_t at : setters) {
     site.index = static_cast<uint32_t>(function.insns[at].imm);
     site.setter = NodeAt(index, at);
+    site.set_at = at;
     tail_sites_.push_back(site);
   }
   if (setters.empty()) tail_sites_.push_back(site);

@@ -120,18 +120,20 @@ std::string Reason(const ObjectSpec& object, const Explanation& explanation) {
 }
 
 std::string WhyLive(const ObjectSpec& object, const Explanation& explanation, size_t max_steps) {
-  const std::vector<Step>& steps = explanation.witness;
-  const size_t shown = std::min(steps.size(), std::max<size_t>(max_steps, 2));
-  const size_t head = (shown + 1) / 2, left_out = steps.size() - shown;
-  std::string line;
-  for (size_t i = 0; i < steps.size(); ++i) {
-    if (i == head && left_out > 0) {
-      line += fmt::format(", {} more", left_out);
-      i += left_out;
-    }
-    line += (line.empty() ? "" : ", ") + InWords(object, steps[i]);
+  const size_t all = explanation.witness.size();
+  max_steps = std::max<size_t>(max_steps, 2);
+  std::vector<const Step*> steps;
+  for (const Step& step : explanation.witness) {
+    if (step.kind == Step::Kind::kBranch && !step.needed && all > max_steps) continue;
+    steps.push_back(&step);
   }
-  return line;
+  if (steps.size() > max_steps) {
+    const auto begin = steps.begin() + static_cast<std::ptrdiff_t>((max_steps + 1) / 2);
+    steps.erase(begin, begin + static_cast<std::ptrdiff_t>(steps.size() - max_steps));
+  }
+  std::string line;
+  for (const Step* step : steps) line += (line.empty() ? "" : ", ") + InWords(object, *step);
+  return steps.size() == all ? line : fmt::format("{} ({} more)", line, all - steps.size());
 }
 
 }  // namespace bonsai::reachability

@@ -40,7 +40,7 @@ struct WhatIf {
 
 struct WhatIfLimits {
   uint32_t values = 6;     // of one integer constant
-  uint32_t analyses = 96;  // to look for one combination
+  uint32_t analyses = 192;  // to look for one combination
 };
 
 // All single changes: bools flipped; integers set to 0, to the bounds of their range, and to the
@@ -61,7 +61,8 @@ struct Combination {
 };
 
 // Looks for changes that bring a dead thing: opens one deciding place after another, the one nearest
-// to the thing first. That it finds none says nothing.
+// to the thing first, and where none can be opened tries all constants. That it finds none says
+// nothing.
 absl::StatusOr<Combination> Bring(const object::ObjectSpec& object,
                                   const constants::ConstantSet& constants, Thing thing,
                                   const std::vector<std::string>& entries = {},

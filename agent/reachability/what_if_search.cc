@@ -50,14 +50,22 @@ class Search {
     const Explanation now = Explained(liveness);
     for (const Deciding& deciding : now.deciding) {
       for (const ConstantValue& constant : deciding.constants) {
-        ASSIGN_OR_RETURN(const bool open, OpenBy(constant.constant, deciding, liveness));
+        ASSIGN_OR_RETURN(const bool open, OpenBy(constant.constant, &deciding, liveness));
         if (open) return true;
       }
+    }
+    // A decision may rest on more than it names: see Deciding::constants.
+    const std::vector<bool> read = candidates_.Read(liveness);
+    for (uint32_t constant = 0; constant < read.size(); ++constant) {
+      if (!read[constant]) continue;
+      ASSIGN_OR_RETURN(const bool open, OpenBy(constant, nullptr, liveness));
+      if (open) return true;
     }
     return false;
   }
 
-  absl::StatusOr<bool> OpenBy(uint32_t constant, const Deciding& deciding, Liveness& liveness) {
+  // `deciding`: what is to be opened; nullptr: all.
+  absl::StatusOr<bool> OpenBy(uint32_t constant, const Deciding* deciding, Liveness& liveness) {
     const int64_t before = trial_.Get(constant);
     const auto values = candidates_.Of(constant, trial_.set(), liveness, limits_.values);
     for (const int64_t value : values) {
@@ -66,7 +74,7 @@ class Search {
       if (trial_.analyses() >= limits_.analyses) return false;
       trial_.Set(constant, value);
       ASSIGN_OR_RETURN(Liveness changed, trial_.Run());
-      if (!IsLive(changed, thing_) && !IsOpen(deciding, changed)) {
+      if (!IsLive(changed, thing_) && (deciding == nullptr || !IsOpen(*deciding, changed))) {
         trial_.Set(constant, before);
         continue;
       }

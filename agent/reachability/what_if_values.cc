@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <optional>
 
 #include "agent/reachability/cfg.h"
 
@@ -16,6 +17,7 @@ using object::Ref;
 using object::RefKind;
 
 constexpr uint32_t kLookAhead = 512;  // instructions in which an address is to be used up
+constexpr uint32_t kLookBack = 8;     // instructions in which a number may be set
 constexpr uint32_t kFollowed = 96;    // instructions after a load that are looked at
 constexpr size_t kMaxLimits = 64;     // of one constant
 
@@ -56,6 +58,24 @@ std::vector<int64_t> Sides(uint8_t op, int64_t imm) {
     default:
       return {imm};
   }
+}
+
+// What a register was set to shortly before, as the code stands.
+std::optional<int64_t> NumberBefore(const object::Insns& insns, uint32_t slot, int reg) {
+  const uint32_t first = slot - std::min(slot, kLookBack);
+  while (slot-- > first) {
+    const Insn& insn = insns[slot];
+    if (insn.dst != reg || insn.opcode == 0) continue;
+    if (IsLoadImm64(insn) && insn.src == 0) {
+      return static_cast<int64_t>(uint64_t{static_cast<uint32_t>(insns[slot + 1].imm)} << 32 |
+                                  static_cast<uint32_t>(insn.imm));
+    }
+    const bool mov = (insn.opcode & ~7) == (BPF_MOV | BPF_K) &&
+                     (ClassOf(insn) == BPF_ALU || ClassOf(insn) == BPF_ALU64);
+    if (mov) return insn.imm;
+    if (ClassOf(insn) != BPF_STX && ClassOf(insn) != BPF_ST) return std::nullopt;
+  }
+  return std::nullopt;
 }
 
 bool IsLoad(const Insn& insn) {
@@ -214,11 +234,14 @@ void Candidates::FollowLoad(uint32_t index, uint32_t slot, uint32_t constant) {
     const Insn& insn = insns[trace.slot];
     const Flow flow = FlowOf(insn);
     if (flow == Flow::kExit || flow == Flow::kUnknown) continue;
-    if (!UsesRegister(insn) && trace.Holds(insn.dst)) {
-      if (flow == Flow::kBranch) {
-        for (const int64_t side : Sides(OpOf(insn), insn.imm)) limits.push_back(trace.Undo(side));
-      } else if (IsAlu(insn) && OpOf(insn) == BPF_AND) {
-        limits.push_back(trace.Undo(insn.imm));
+    if (trace.Holds(insn.dst)) {
+      const std::optional<int64_t> other = UsesRegister(insn)
+                                               ? NumberBefore(insns, trace.slot, insn.src)
+                                               : std::optional<int64_t>(insn.imm);
+      if (other && flow == Flow::kBranch) {
+        for (const int64_t side : Sides(OpOf(insn), *other)) limits.push_back(trace.Undo(side));
+      } else if (other && IsAlu(insn) && OpOf(insn) == BPF_AND) {
+        limits.push_back(trace.Undo(*other));
       }
     }
     trace.Step(insn);

@@ -27,7 +27,25 @@ Witnesses::Witnesses(const Subject& subject, const CodeGraph& graph,
       map_use_(subject.object.maps.size()),
       held_by_(subject.object.maps.size(), kNone) {
   Prepare();
+  IndexBlocksBefore();
   Walk();
+}
+
+void Witnesses::IndexBlocksBefore() {
+  before_offset_.assign(graph_.block_count() + 1, 0);
+  const auto each = [&](auto&& add) {
+    for (uint32_t node = 0; node < graph_.block_count(); ++node) {
+      const Block& block = graph_.BlockOf(node);
+      const uint32_t entry = graph_.Entry(graph_.FunctionOf(node));
+      if (block.next != kNoBlock) add(node, entry + block.next);
+      if (block.target != kNoBlock) add(node, entry + block.target);
+    }
+  };
+  each([&](uint32_t, uint32_t to) { ++before_offset_[to + 1]; });
+  for (uint32_t i = 0; i < graph_.block_count(); ++i) before_offset_[i + 1] += before_offset_[i];
+  before_.resize(before_offset_.back());
+  std::vector<uint32_t> at(before_offset_.begin(), before_offset_.end() - 1);
+  each([&](uint32_t from, uint32_t to) { before_[at[to]++] = from; });
 }
 
 void Witnesses::Prepare() {
@@ -259,7 +277,7 @@ const std::vector<object::TailSlot>& Witnesses::TailsOf(uint32_t program) const 
 void Witnesses::FollowTail(uint32_t at, const TailSite& site) {
   if (!SlotMayBeSet(site)) return;
   const object::ObjectSpec& object = subject_.object;
-  Visit visit = After(at, site.slot, Step::Kind::kTailCall);
+  Visit visit = After(at, site.set_at, Step::Kind::kTailCall);
   for (const object::TailSlot& tail : TailsOf(visit.program)) {
     if (site.map && object.maps[*site.map].name != tail.map) continue;
     if (site.index && *site.index != tail.slot) continue;

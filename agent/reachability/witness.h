@@ -52,6 +52,7 @@ class Witnesses {
   };
 
   void Prepare();
+  void IndexBlocksBefore();
   void Walk();
   void Drain();
   void Hold();
@@ -74,7 +75,9 @@ class Witnesses {
   }
   Visit After(uint32_t at, uint32_t slot, Step::Kind kind) const;
   const std::vector<object::TailSlot>& TailsOf(uint32_t program) const;
-  void AddStep(const Visit& visit, std::vector<Step>& steps) const;
+  std::vector<bool> BlocksLeadingTo(const Visit& visit) const;
+  Step BranchStep(const Visit& visit, const Decision& decision) const;
+  Step StepTo(const Visit& visit) const;
   std::vector<Step> PathTo(uint32_t visit) const;
   std::vector<Step> PathToMap(uint32_t map) const;
 
@@ -83,6 +86,7 @@ class Witnesses {
   const std::vector<std::string>& values_;
   bool together_ = false;                   // programs are not told apart
   std::vector<object::TailSlot> all_tails_;  // of all programs, if together_
+  std::vector<uint32_t> before_offset_, before_;  // blocks of the function before each block
   std::vector<const Decision*> decisions_;  // by block
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> area_index_;
   std::vector<Area> areas_;

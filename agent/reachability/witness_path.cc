@@ -36,13 +36,57 @@ std::vector<Step> Witnesses::PathToMap(uint32_t map) const {
 
 std::vector<Step> Witnesses::PathTo(uint32_t visit) const {
   std::vector<Step> steps;
-  for (; visit != kNone; visit = visits_[visit].parent) AddStep(visits_[visit], steps);
+  uint32_t last = visit;    // on the path in the function at hand
+  std::vector<bool> leads;  // by block of that: whether the code leads to the last
+  for (; visit != kNone; visit = visits_[visit].parent) {
+    const bool first = visits_[visit].kind != Step::Kind::kBranch;
+    const Decision* decision = first ? nullptr : decisions_[NodeOf(visits_[visits_[visit].parent])];
+    if (decision != nullptr && !decision->constants.empty()) {
+      if (leads.empty()) leads = BlocksLeadingTo(visits_[last]);
+      const Block& block = graph_.BlockOf(NodeOf(visits_[visits_[visit].parent]));
+      const uint32_t other = decision->taken ? block.next : block.target;
+      steps.push_back(BranchStep(visits_[visit], *decision));
+      steps.back().needed = other == kNoBlock || !leads[other];
+    } else if (first) {
+      steps.push_back(StepTo(visits_[visit]));
+      last = visits_[visit].parent;
+      leads.clear();
+    }
+  }
   std::reverse(steps.begin(), steps.end());
   return steps;
 }
 
-// The step by which the walk came to this visit, if it matters.
-void Witnesses::AddStep(const Visit& visit, std::vector<Step>& steps) const {
+std::vector<bool> Witnesses::BlocksLeadingTo(const Visit& visit) const {
+  const uint32_t function = areas_[visit.area].function;
+  std::vector<bool> leads(graph_.CfgOf(function).blocks.size(), false);
+  std::vector<uint32_t> left{visit.block};
+  leads[visit.block] = true;
+  while (!left.empty()) {
+    const uint32_t node = graph_.NodeOf(function, left.back());
+    left.pop_back();
+    for (uint32_t i = before_offset_[node]; i < before_offset_[node + 1]; ++i) {
+      const uint32_t block = before_[i] - graph_.Entry(function);
+      if (!leads[block]) left.push_back(block);
+      leads[block] = true;
+    }
+  }
+  return leads;
+}
+
+Step Witnesses::BranchStep(const Visit& visit, const Decision& decision) const {
+  Step step{.kind = Step::Kind::kBranch, .program = visit.program,
+            .place = PlaceAt(subject_.object, decision.function, decision.slot),
+            .taken = decision.taken};
+  for (const uint32_t constant : decision.constants) {
+    step.constants.push_back(
+        {constant, subject_.object.constants[constant].name, values_[constant]});
+  }
+  return step;
+}
+
+// The step by which the walk came to this function.
+Step Witnesses::StepTo(const Visit& visit) const {
   const object::ObjectSpec& object = subject_.object;
   const uint32_t function = areas_[visit.area].function;
   Step step{.kind = visit.kind, .program = visit.program};
@@ -54,16 +98,8 @@ void Witnesses::AddStep(const Visit& visit, std::vector<Step>& steps) const {
   }
   const uint32_t from =
       visit.parent == kNone ? function : areas_[visits_[visit.parent].area].function;
-  if (visit.kind == Step::Kind::kBranch) {
-    const Decision* decision = decisions_[NodeOf(visits_[visit.parent])];
-    if (decision == nullptr || decision->constants.empty()) return;
-    step.taken = decision->taken;
-    for (const uint32_t constant : decision->constants) {
-      step.constants.push_back({constant, object.constants[constant].name, values_[constant]});
-    }
-  }
   step.place = PlaceAt(object, from, visit.slot);
-  steps.push_back(std::move(step));
+  return step;
 }
 
 }  // namespace bonsai::reachability
