@@ -49,7 +49,7 @@ struct Place {
 struct ConstantValue {
   uint32_t constant = 0;  // index into ObjectSpec::constants
   std::string name;
-  std::string value;      // decimal, true, false, or hex:BYTES of what is no number; "" when too long
+  std::string value;      // decimal, true, false; hex:BYTES of what is no number, "" when too long
 };
 
 // A live place that can not go on towards a dead thing. Copies of one source line, which inlining

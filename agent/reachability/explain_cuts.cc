@@ -242,8 +242,8 @@ void Cuts::Merge(const NearCuts& more, NearCuts& cuts) const {
       known->distance = std::min(known->distance, cut.distance);
     }
   }
-  std::stable_sort(cuts.cuts.begin(), cuts.cuts.end(), [](const NearCut& a, const NearCut& b) {
-    return a.distance < b.distance;
+  std::sort(cuts.cuts.begin(), cuts.cuts.end(), [](const NearCut& a, const NearCut& b) {
+    return std::pair(a.distance, a.cut) < std::pair(b.distance, b.cut);
   });
   if (cuts.cuts.size() <= kMaxDeciding) return;
   cuts.cuts.resize(kMaxDeciding);

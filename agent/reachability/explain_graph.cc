@@ -48,8 +48,9 @@ void CodeGraph::NumberNodes() {
 
 uint32_t CodeGraph::NodeAt(uint32_t function, uint32_t slot) const {
   const std::vector<Block>& blocks = cfgs_[function].blocks;
-  const auto after = std::upper_bound(blocks.begin(), blocks.end(), slot,
-                                      [](uint32_t at, const Block& block) { return at < block.begin; });
+  const auto after = std::upper_bound(
+      blocks.begin(), blocks.end(), slot,
+      [](uint32_t at, const Block& block) { return at < block.begin; });
   return NodeOf(function, static_cast<uint32_t>(after - blocks.begin()) - 1);
 }
 

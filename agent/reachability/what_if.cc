@@ -58,7 +58,8 @@ Change ChangeOf(const ObjectSpec& object, uint32_t constant, int64_t from, int64
     if (spec.is_bool) return value != 0 ? "true" : "false";
     return spec.is_signed ? std::to_string(value) : std::to_string(static_cast<uint64_t>(value));
   };
-  return {.constant = constant, .name = spec.name, .from = words(from), .to = words(to), .value = to};
+  return {.constant = constant, .name = spec.name, .from = words(from), .to = words(to),
+          .value = to};
 }
 
 std::vector<Change> Cutting(const WhatIf& alternatives, Thing thing) {

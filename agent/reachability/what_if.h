@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What other values of constants would bring or cut. Pure, one thread.
 //
-// Each answer is that of an analysis with the constant changed, so that a change which is said to cut
-// a thing does: never can it run then. That a change brings a thing means that the engine can not
-// rule it out any more. Only the values named are tried; others may do more.
+// Each answer is that of an analysis with the constant changed, so that a change which is said to
+// cut a thing does: never can it run then. That a change brings a thing means that the engine can
+// not rule it out any more. Only the values named are tried; others may do more.
 //
 // Cost: one analysis of the object for each value tried. Constants that no live code reads are not
 // tried, for changing one of them alone changes nothing.
@@ -60,9 +60,9 @@ struct Combination {
   uint32_t analyses = 0;
 };
 
-// Looks for changes that bring a dead thing: opens one deciding place after another, the one nearest
-// to the thing first, and where none can be opened tries all constants. That it finds none says
-// nothing.
+// Looks for changes that bring a dead thing: opens one deciding place after another, the one
+// nearest to the thing first, and where none can be opened tries all constants. That it finds none
+// says nothing.
 absl::StatusOr<Combination> Bring(const object::ObjectSpec& object,
                                   const constants::ConstantSet& constants, Thing thing,
                                   const std::vector<std::string>& entries = {},

@@ -42,7 +42,8 @@ int64_t Highest(const Constant& constant) {
 
 int64_t Lowest(const Constant& constant) {
   if (constant.min) return *constant.min;
-  return constant.is_signed ? SignExtended(uint64_t{1} << (constant.size * 8 - 1), constant.size) : 0;
+  if (!constant.is_signed) return 0;
+  return SignExtended(uint64_t{1} << (constant.size * 8 - 1), constant.size);
 }
 
 // One value on each side of a comparison with `imm`.
@@ -82,13 +83,17 @@ bool IsLoad(const Insn& insn) {
   return ClassOf(insn) == BPF_LDX && (ModeOf(insn) == BPF_MEM || ModeOf(insn) == kModeMemSx);
 }
 
+bool HasTarget(Flow flow) {
+  return flow == Flow::kJump || flow == Flow::kBranch || flow == Flow::kMayGoto;
+}
+
 bool IsAlu(const Insn& insn) { return ClassOf(insn) == BPF_ALU || ClassOf(insn) == BPF_ALU64; }
 
 // What a path knows of a constant that was loaded into a register.
 struct Trace {
   uint32_t slot = 0;
   RegisterSet holds = 0;   // registers that have it, changed by what is below
-  int shift = 0;           // to the right
+  int64_t shift = 0;       // to the right
   uint32_t swapped = 0;    // bits of which the bytes are reversed
 
   bool Holds(int reg) const { return (holds >> reg & 1) != 0; }
@@ -104,9 +109,24 @@ struct Trace {
     if (shift >= 64 || shift <= -64) return 0;
     return static_cast<int64_t>(shift >= 0 ? bits << shift : bits >> -shift);
   }
+  void AddLimits(const object::Insns& insns, std::vector<int64_t>& limits) const;
   void Step(const Insn& insn);
   void StepAlu(const Insn& insn);
 };
+
+// Values of the constant on which the instruction turns.
+void Trace::AddLimits(const object::Insns& insns, std::vector<int64_t>& limits) const {
+  const Insn& insn = insns[slot];
+  if (!Holds(insn.dst)) return;
+  const std::optional<int64_t> other = UsesRegister(insn) ? NumberBefore(insns, slot, insn.src)
+                                                          : std::optional<int64_t>(insn.imm);
+  if (!other) return;
+  if (FlowOf(insn) == Flow::kBranch) {
+    for (const int64_t side : Sides(OpOf(insn), *other)) limits.push_back(Undo(side));
+  } else if (IsAlu(insn) && OpOf(insn) == BPF_AND) {
+    limits.push_back(Undo(*other));
+  }
+}
 
 void Trace::Step(const Insn& insn) {
   if (IsAlu(insn)) {
@@ -126,7 +146,7 @@ void Trace::StepAlu(const Insn& insn) {
       return;
     case BPF_LSH: case BPF_RSH: case BPF_ARSH:
       if (!Holds(insn.dst) || UsesRegister(insn)) return Set(insn.dst, false);
-      shift += OpOf(insn) == BPF_LSH ? -insn.imm : insn.imm;
+      shift += OpOf(insn) == BPF_LSH ? -int64_t{insn.imm} : int64_t{insn.imm};
       return;
     case BPF_END:
       if (Holds(insn.dst)) swapped = swapped == 0 ? static_cast<uint32_t>(insn.imm) : 0;
@@ -178,8 +198,8 @@ void Candidates::AddAccesses(uint32_t index) {
   }
 }
 
-// SOUND (of Read()): an address counts as one of its whole section unless, on all paths from where it
-// is made, it is used for loads only until its register is written again.
+// SOUND (of Read()): an address counts as one of its whole section unless, on all paths from where
+// it is made, it is used for loads only until its register is written again.
 Candidates::Access Candidates::AccessBy(uint32_t index, const Ref& ref) {
   const object::Insns& insns = object_.functions[index].insns;
   const auto reg = static_cast<RegisterSet>(1u << insns[ref.slot].dst);
@@ -189,13 +209,13 @@ Candidates::Access Candidates::AccessBy(uint32_t index, const Ref& ref) {
   for (size_t i = 0; i < left.size() && access.exact; ++i) {
     const uint32_t slot = left[i];
     const Insn insn = slot < insns.size() ? insns[slot] : Insn{};
-    reachability::Access one;
     const Flow flow = FlowOf(insn);
+    reachability::Access one;
     if (flow != Flow::kUnknown) one.Add(insn);
-    const bool load = IsLoad(insn) && (1u << insn.src) == reg;
-    if (load) AddLoad(index, slot, ref, access);
-    if (flow == Flow::kUnknown || (!load && (one.reads & reg) != 0) || i >= kLookAhead) {
-      access.exact = false;
+    if (IsLoad(insn) && (1u << insn.src) == reg) {
+      access.exact = AddLoad(index, slot, ref, access);
+    } else {
+      access.exact = flow != Flow::kUnknown && (one.reads & reg) == 0 && i < kLookAhead;
     }
     if (flow == Flow::kExit || (one.writes & reg) != 0) continue;
     const auto add = [&](int64_t to) {
@@ -203,21 +223,25 @@ Candidates::Access Candidates::AccessBy(uint32_t index, const Ref& ref) {
       if (std::find(left.begin(), left.end(), at) == left.end()) left.push_back(at);
     };
     if (flow != Flow::kJump) add(int64_t{slot} + (IsLoadImm64(insn) ? 2 : 1));
-    if (flow == Flow::kJump || flow == Flow::kBranch || flow == Flow::kMayGoto) {
-      add(TargetOf(insn, slot));
-    }
+    if (HasTarget(flow)) add(TargetOf(insn, slot));
   }
   return access;
 }
 
-void Candidates::AddLoad(uint32_t index, uint32_t slot, const Ref& ref, Access& access) {
-  const Insn& insn = object_.functions[index].insns[slot];
-  const int64_t begin = ref.offset + insn.offset, end = begin + SizeOf(insn);
+// False: where it loads from is only known to libbpf.
+bool Candidates::AddLoad(uint32_t index, uint32_t slot, const Ref& ref, Access& access) {
+  const object::Function& function = object_.functions[index];
+  const auto other = std::lower_bound(function.refs.begin(), function.refs.end(), slot,
+                                      [](const Ref& r, uint32_t s) { return r.slot < s; });
+  if (other != function.refs.end() && other->slot == slot) return false;
+  const int64_t begin = ref.offset + function.insns[slot].offset;
+  const int64_t end = begin + SizeOf(function.insns[slot]);
   access.begin = std::min(access.begin, begin);
   access.end = std::max(access.end, end);
   for (const uint32_t constant : ConstantsIn(ref.index, begin, end)) {
     FollowLoad(index, slot, constant);
   }
+  return true;
 }
 
 // What the value is compared with on the paths from here.
@@ -234,21 +258,12 @@ void Candidates::FollowLoad(uint32_t index, uint32_t slot, uint32_t constant) {
     const Insn& insn = insns[trace.slot];
     const Flow flow = FlowOf(insn);
     if (flow == Flow::kExit || flow == Flow::kUnknown) continue;
-    if (trace.Holds(insn.dst)) {
-      const std::optional<int64_t> other = UsesRegister(insn)
-                                               ? NumberBefore(insns, trace.slot, insn.src)
-                                               : std::optional<int64_t>(insn.imm);
-      if (other && flow == Flow::kBranch) {
-        for (const int64_t side : Sides(OpOf(insn), *other)) limits.push_back(trace.Undo(side));
-      } else if (other && IsAlu(insn) && OpOf(insn) == BPF_AND) {
-        limits.push_back(trace.Undo(*other));
-      }
-    }
+    trace.AddLimits(insns, limits);
     trace.Step(insn);
     const int64_t target = TargetOf(insn, trace.slot);
     trace.slot += IsLoadImm64(insn) ? 2 : 1;
     if (flow != Flow::kJump) left.push_front(trace);
-    if (flow != Flow::kJump && flow != Flow::kBranch) continue;
+    if (!HasTarget(flow)) continue;
     trace.slot = static_cast<uint32_t>(std::clamp<int64_t>(target, 0, UINT32_MAX));
     left.push_back(trace);
   }
@@ -273,23 +288,28 @@ std::vector<int64_t> Candidates::Of(uint32_t index, const constants::ConstantSet
   if (constant.is_bool) return {current == 0 ? 1 : 0};
   std::vector<int64_t> wanted{0, Highest(constant)};
   wanted.insert(wanted.end(), limits_[index].begin(), limits_[index].end());
-  for (const Decision& decision : liveness.decisions) {
-    const Insn& insn = object_.functions[decision.function].insns[decision.slot];
-    if (UsesRegister(insn) || std::find(decision.constants.begin(), decision.constants.end(),
-                                        index) == decision.constants.end()) {
-      continue;
-    }
-    for (const int64_t side : Sides(OpOf(insn), insn.imm)) wanted.push_back(side);
-  }
+  AddDecided(index, liveness, wanted);
   wanted.push_back(Lowest(constant));
   std::vector<int64_t> values;
   for (const int64_t raw : wanted) {
     const int64_t value = Fit(constant, raw);
     const bool known = std::find(values.begin(), values.end(), value) != values.end();
-    if (known || value == current || value < Lowest(constant) || value > Highest(constant)) continue;
-    if (values.size() < limit) values.push_back(value);
+    const bool fits = value >= Lowest(constant) && value <= Highest(constant);
+    if (fits && !known && value != current && values.size() < limit) values.push_back(value);
   }
   return values;
+}
+
+// What branches that rest on the constant compare with, however it got there.
+void Candidates::AddDecided(uint32_t index, const Liveness& liveness,
+                            std::vector<int64_t>& values) const {
+  for (const Decision& decision : liveness.decisions) {
+    const Insn& insn = object_.functions[decision.function].insns[decision.slot];
+    const bool rests = std::find(decision.constants.begin(), decision.constants.end(), index) !=
+                       decision.constants.end();
+    if (!rests || UsesRegister(insn)) continue;
+    for (const int64_t side : Sides(OpOf(insn), insn.imm)) values.push_back(side);
+  }
 }
 
 }  // namespace bonsai::reachability

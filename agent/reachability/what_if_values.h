@@ -32,7 +32,8 @@ class Candidates {
   };
   void AddAccesses(uint32_t function);
   Access AccessBy(uint32_t function, const object::Ref& ref);
-  void AddLoad(uint32_t function, uint32_t slot, const object::Ref& ref, Access& access);
+  bool AddLoad(uint32_t function, uint32_t slot, const object::Ref& ref, Access& access);
+  void AddDecided(uint32_t constant, const Liveness& liveness, std::vector<int64_t>& values) const;
   void FollowLoad(uint32_t function, uint32_t slot, uint32_t constant);
   std::vector<uint32_t> ConstantsIn(uint32_t section, int64_t begin, int64_t end) const;
 

@@ -54,8 +54,8 @@ void Witnesses::Prepare() {
     decisions_[graph_.NodeAt(decision.function, decision.slot)] = &decision;
   }
   for (const TailTarget& target : graph_.tail_targets()) {
-    programs_by_slot_.emplace(std::pair(std::string_view(object.maps[target.map].name), target.slot),
-                              target.program);
+    const std::string_view map = object.maps[target.map].name;
+    programs_by_slot_.emplace(std::pair(map, target.slot), target.program);
   }
   for (const TailSite& site : graph_.tail_sites()) {
     if (!site.IsExact() || !SlotMayBeSet(site)) continue;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Explanations of odd shapes that no compiler is asked for: hand-made functions without source lines.
+// Explanations of odd shapes that no compiler is asked for: hand-made functions without source
+// lines.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
@@ -135,7 +136,8 @@ TEST(Shapes, OnlyTheFirstBranchIsNamedWhenNested) {
 // What the other branch does not need is left out: m0 is behind a only.
 TEST(Shapes, CombinationHoldsNothingThatIsNotNeeded) {
   const Answers answers(ObjectOf({Code()
-                                      .Constant(1, 1).Add(JumpIf(BPF_JEQ, 1, 0, 1)).Add(MovImm(6, 1))
+                                      .Constant(1, 1).Add(JumpIf(BPF_JEQ, 1, 0, 1))
+                                      .Add(MovImm(6, 1))
                                       .Constant(1, 0).Add(JumpIf(BPF_JEQ, 1, 0, 2)).Map(0)
                                       .Return()},
                                  1));
@@ -213,7 +215,8 @@ TEST(Shapes, InnerMapIsHeldByTheOneReferredTo) {
 // A branch around something is not needed to get behind it.
 TEST(Shapes, BranchesThatJoinAgainAreNotNeeded) {
   const Answers answers(ObjectOf({Code()
-                                      .Constant(1, 0).Add(JumpIf(BPF_JEQ, 1, 0, 1)).Add(MovImm(6, 1))
+                                      .Constant(1, 0).Add(JumpIf(BPF_JEQ, 1, 0, 1))
+                                      .Add(MovImm(6, 1))
                                       .Constant(1, 1).Add(JumpIf(BPF_JEQ, 1, 0, 2)).Return()
                                       .Map(0).Return()},
                                  1));

@@ -89,7 +89,8 @@ class Explained : public ::testing::TestWithParam<std::string> {
     for (const object::Constant& constant : object_.constants) {
       if (!constant.is_integer || constant.size > 4) continue;
       const int64_t low = constant.min.value_or(0);
-      const int64_t high = constant.is_bool ? 1 : std::min<int64_t>(constant.max.value_or(9), low + 9);
+      const int64_t most = std::min<int64_t>(constant.max.value_or(9), low + 9);
+      const int64_t high = constant.is_bool ? 1 : most;
       Set(constant.name, std::uniform_int_distribution<int64_t>(low, high)(random));
     }
   }
@@ -227,7 +228,9 @@ class UsesExplained : public Explained {
   }
   std::vector<std::string> Cuts(Thing thing) const {
     std::vector<std::string> cuts;
-    for (const Deciding& deciding : Of(thing).deciding) cuts.push_back(Constants(deciding.constants));
+    for (const Deciding& deciding : Of(thing).deciding) {
+      cuts.push_back(Constants(deciding.constants));
+    }
     return cuts;
   }
 };
@@ -442,10 +445,11 @@ TEST_P(AnyObjectExplained, ChangesDoWhatIsSaid) {
       EXPECT_EQ(ValueIn(constants_, outcomes.change.name), outcomes.change.from);
       const Liveness then = LivenessOf(changed);
       for (const Thing thing : Things()) {
-        EXPECT_EQ(IsLive(liveness_, thing) && !IsLive(then, thing),
-                  std::find(outcomes.gone.begin(), outcomes.gone.end(), thing) != outcomes.gone.end());
-        EXPECT_EQ(!IsLive(liveness_, thing) && IsLive(then, thing),
-                  std::find(outcomes.come.begin(), outcomes.come.end(), thing) != outcomes.come.end());
+        const bool before = IsLive(liveness_, thing), after = IsLive(then, thing);
+        const auto& gone = outcomes.gone;
+        const auto& come = outcomes.come;
+        EXPECT_EQ(before && !after, std::find(gone.begin(), gone.end(), thing) != gone.end());
+        EXPECT_EQ(!before && after, std::find(come.begin(), come.end(), thing) != come.end());
       }
     }
     Shuffle(random);
