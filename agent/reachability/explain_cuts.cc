@@ -127,9 +127,10 @@ void Cuts::CutTailCalls() {
 // The slot is chosen by code that runs, and yet never the one that is called with.
 void Cuts::CutExact(const TailSite& site, const Cut& cut) {
   for (const uint32_t to : graph_.After(site.setter)) {
+    const std::optional<uint32_t> program = graph_.ProgramAt(to);
+    if (!program || liveness_.programs[*program].live) continue;
     for (const TailTarget& target : graph_.tail_targets()) {
-      const bool dead = !liveness_.programs[target.program].live;
-      if (to != graph_.Program(target.program) || !dead) continue;
+      if (target.program != *program) continue;
       if (target.map == *site.map && target.slot == *site.index) Seed(cut, to);
     }
   }

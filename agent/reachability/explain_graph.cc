@@ -28,6 +28,7 @@ CodeGraph::CodeGraph(const ObjectSpec& object)
     AddRefs(function);
     AddTailSites(function);
   }
+  AddPrograms();
   AddTailEdges();
   AddHolders();
   Index();
@@ -90,26 +91,32 @@ void CodeGraph::AddRefs(uint32_t function) {
   }
 }
 
+// Programs, and the slots that lead to them.
+void CodeGraph::AddPrograms() {
+  const auto any = static_cast<uint32_t>(object_.maps.size());
+  for (uint32_t i = 0; i < object_.programs.size(); ++i) {
+    const uint32_t function = object_.programs[i].function;
+    if (HasCode(function)) Add(Program(i), Entry(function));
+    const auto& tail = object_.programs[i].tail;
+    if (!tail || object_.FindMap(tail->map) != nullptr) continue;
+    foreign_.push_back(i);
+    Add(AnySlot(any + 1), Program(i));
+    referred_[i] = !tail_sites_.empty();
+  }
+  for (const TailTarget& target : tail_targets_) {
+    Add(AnySlot(target.map), Program(target.program));
+    Add(AnySlot(any), Program(target.program));
+    if (!tail_sites_.empty()) referred_[target.program] = true;
+  }
+}
+
 // A site of which map and slot are known leads to that slot's program; any other to all programs of
 // the map, or of all maps.
 void CodeGraph::AddTailEdges() {
   const auto any = static_cast<uint32_t>(object_.maps.size());
   std::unordered_multimap<uint64_t, uint32_t> programs;
-  for (uint32_t i = 0; i < object_.programs.size(); ++i) {
-    const uint32_t function = object_.programs[i].function;
-    if (HasCode(function)) Add(Program(i), Entry(function));
-    const auto& tail = object_.programs[i].tail;
-    if (tail && object_.FindMap(tail->map) == nullptr) foreign_.push_back(i);
-  }
   for (const TailTarget& target : tail_targets_) {
     programs.emplace(SlotKey(target.map, target.slot), target.program);
-    Add(AnySlot(target.map), Program(target.program));
-    Add(AnySlot(any), Program(target.program));
-    if (!tail_sites_.empty()) referred_[target.program] = true;
-  }
-  for (const uint32_t program : foreign_) {
-    Add(AnySlot(any + 1), Program(program));
-    referred_[program] = !tail_sites_.empty();
   }
   for (const TailSite& site : tail_sites_) {
     if (!foreign_.empty()) Add(site.node, AnySlot(any + 1));

@@ -51,6 +51,10 @@ class CodeGraph {
   uint32_t Callbacks(uint32_t function) const { return block_count() + 3 * function + 1; }
   uint32_t Anywhere(uint32_t function) const { return block_count() + 3 * function + 2; }
   uint32_t Program(uint32_t program) const { return first_program_ + program; }
+  std::optional<uint32_t> ProgramAt(uint32_t node) const {
+    if (node < first_program_ || node >= first_map_) return std::nullopt;
+    return node - first_program_;
+  }
   uint32_t AnySlot(uint32_t map) const { return first_map_ + map; }
   bool IsAnySlot(uint32_t node) const { return node >= first_map_; }
   PlaceKind PlaceOf(uint32_t node) const {
@@ -85,6 +89,7 @@ class CodeGraph {
   void AddTailSites(uint32_t function);
   void AddTailSite(uint32_t function, uint32_t slot,
                    const std::vector<std::vector<uint32_t>>& before);
+  void AddPrograms();
   void AddTailEdges();
   void AddHolders();
   void Index();

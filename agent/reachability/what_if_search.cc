@@ -22,6 +22,9 @@ class Search {
 
   absl::StatusOr<Combination> Run() {
     ASSIGN_OR_RETURN(Liveness liveness, trial_.Run());
+    if (!IsLive(liveness, thing_) && !Explained(liveness).referred) {
+      return Combination{.analyses = trial_.analyses()};
+    }
     for (bool moved = true; !IsLive(liveness, thing_) && moved;) {
       ASSIGN_OR_RETURN(moved, OpenOne(liveness));
     }

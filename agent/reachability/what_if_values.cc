@@ -16,7 +16,7 @@ using object::ObjectSpec;
 using object::Ref;
 using object::RefKind;
 
-constexpr uint32_t kLookAhead = 512;  // instructions in which an address is to be used up
+constexpr uint32_t kLookAhead = 128;  // instructions in which an address is to be used up
 constexpr uint32_t kLookBack = 8;     // instructions in which a number may be set
 constexpr uint32_t kFollowed = 96;    // instructions after a load that are looked at
 constexpr size_t kMaxLimits = 64;     // of one constant

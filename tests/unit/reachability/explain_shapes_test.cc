@@ -133,20 +133,36 @@ TEST(Shapes, OnlyTheFirstBranchIsNamedWhenNested) {
   EXPECT_LE(both->analyses, 5u);
 }
 
-// What the other branch does not need is left out: m0 is behind a only.
+// if (b) { if (a) m0; } if (a) { ... m0; }: the way through b is nearer, but a alone does.
 TEST(Shapes, CombinationHoldsNothingThatIsNotNeeded) {
-  const Answers answers(ObjectOf({Code()
-                                      .Constant(1, 1).Add(JumpIf(BPF_JEQ, 1, 0, 1))
-                                      .Add(MovImm(6, 1))
-                                      .Constant(1, 0).Add(JumpIf(BPF_JEQ, 1, 0, 2)).Map(0)
-                                      .Return()},
-                                 1));
+  Code code;
+  code.Constant(1, 1).Add(JumpIf(BPF_JEQ, 1, 0, 6));
+  code.Constant(1, 0).Add(JumpIf(BPF_JEQ, 1, 0, 2)).Map(0);
+  code.Constant(1, 0).Add(JumpIf(BPF_JEQ, 1, 0, 6));
+  for (int i = 0; i < 4; ++i) code.Add(Make(BPF_JMP | BPF_JA, 0, 0, 0, 0));
+  const Answers answers(ObjectOf({code.Map(0).Return()}, 1));
+  EXPECT_THAT(answers.Cuts(answers.Map(0)), ElementsAre("b", "a"));
   const auto one = Bring(answers.object, answers.constants, {ThingKind::kMap, 0});
   ASSERT_TRUE(one.ok() && one->found);
   ASSERT_THAT(one->changes, SizeIs(1));
   EXPECT_EQ(one->changes[0].name, "a");
   EXPECT_EQ(one->changes[0].from, "false");
   EXPECT_EQ(one->changes[0].to, "true");
+}
+
+// if (!a) goto more; use: m0; return; more: if (!b) goto use; The way right past the first branch is
+// shorter, but never taken.
+TEST(Shapes, WitnessKeepsToWhatIsDecided) {
+  const Answers answers(ObjectOf({Code()
+                                      .Constant(1, 0).Add(JumpIf(BPF_JEQ, 1, 0, 4))
+                                      .Map(0).Return()
+                                      .Constant(1, 1).Add(JumpIf(BPF_JEQ, 1, 0, -8)).Return()},
+                                 1));
+  const Explanation explanation = answers.Map(0);
+  ASSERT_THAT(explanation.witness, SizeIs(4));
+  EXPECT_EQ(explanation.witness[1].constants[0].name, "a");
+  EXPECT_EQ(explanation.witness[2].constants[0].name, "b");
+  EXPECT_TRUE(explanation.witness[2].taken);
 }
 
 // More ways than are kept: f1 is called from ten places, each cut by itself.
@@ -168,6 +184,10 @@ TEST(Shapes, UncalledFunctionsAreNotReferredTo) {
   EXPECT_TRUE(answers.Map(0).referred);
   EXPECT_FALSE(answers.Map(1).referred);
   EXPECT_EQ(Reason(answers.object, answers.Map(1)), "");
+  const auto never = Bring(answers.object, answers.constants, {ThingKind::kMap, 1});
+  ASSERT_TRUE(never.ok());
+  EXPECT_FALSE(never->found);
+  EXPECT_EQ(never->analyses, 1u);
 }
 
 TEST(Shapes, CallThatNeverReturnsDecides) {

@@ -402,6 +402,7 @@ TEST_P(UsesExplained, CombinationIsFoundWhereNoSingleChangeBrings) {
   const auto single = Bring(object_, constants_, Map("m_less"));
   ASSERT_TRUE(single.ok() && single->found);
   EXPECT_THAT(single->changes, ElementsAre(Field(&Change::to, "5")));
+  EXPECT_GT(single->analyses, 1u);
   const auto never = Bring(object_, constants_, Map("m_in_struct"));
   ASSERT_TRUE(never.ok());
   EXPECT_FALSE(never->found);
