@@ -58,7 +58,7 @@ struct Deciding {
   enum class Kind : uint8_t {
     kBranch,    // goes only one way
     kTailCall,  // jumps to other slots
-    kCall,      // calls what never returns, or never calls its callback
+    kCall,      // calls what never returns
   };
   Kind kind = Kind::kBranch;
   Place place;

@@ -22,11 +22,6 @@ Cuts::Cuts(const CodeGraph& graph, const Liveness& liveness)
     live_[node] =
         liveness.functions[graph.FunctionOf(node)].live_slots[graph.BlockOf(node).begin];
   }
-  for (uint32_t i = 0; i < liveness.functions.size(); ++i) {
-    const std::vector<uint32_t>& callers = graph.Callers(i);
-    touched_.push_back(std::any_of(callers.begin(), callers.end(),
-                                   [&](uint32_t node) { return bool(live_[node]); }));
-  }
   FindCuts();
   FindNearest();
   Spread();
@@ -64,7 +59,7 @@ void Cuts::FindCuts() {
     if (!live_[node]) continue;
     const Flow flow = graph_.BlockOf(node).flow;
     if (flow == Flow::kBranch) CutBranch(node, liveness_.decisions, next);
-    if (flow == Flow::kCall || flow == Flow::kCallback) CutCall(node);
+    if (flow == Flow::kCall) CutCall(node);
   }
   CutTailCalls();
 }
@@ -92,15 +87,14 @@ void Cuts::CutBranch(uint32_t node, const std::vector<Decision>& decisions, size
   }
 }
 
-// A call that never returns, or that never calls back.
+// A call that never returns. Nothing else is needed for callbacks: a function is alive once live
+// code takes its address.
 void Cuts::CutCall(uint32_t node) {
   const Block& block = graph_.BlockOf(node);
-  const Cut cut{.kind = Deciding::Kind::kCall, .node = node, .slot = block.last};
-  if (block.next != kNoBlock) {
-    const uint32_t next = graph_.NodeOf(graph_.FunctionOf(node), block.next);
-    if (!live_[next]) Seed(cut, next);
-  }
-  if (block.flow == Flow::kCallback) Seed(cut, graph_.Callbacks(graph_.FunctionOf(node)));
+  if (block.next == kNoBlock) return;
+  const uint32_t next = graph_.NodeOf(graph_.FunctionOf(node), block.next);
+  if (live_[next]) return;
+  Seed({.kind = Deciding::Kind::kCall, .node = node, .slot = block.last}, next);
 }
 
 // Tail calls that run, but to other slots.
@@ -136,16 +130,10 @@ void Cuts::CutExact(const TailSite& site, const Cut& cut) {
   }
 }
 
-// Whether the way there is missing because of what is before `from`.
+// Whether the way there is missing because of what is before `from`: after a call, only when that
+// runs, which is the block before.
 bool Cuts::Counts(uint32_t from, uint32_t to) const {
-  switch (graph_.PlaceOf(from)) {
-    case PlaceKind::kReturn:  // only when the call, which is the block before, runs
-      return live_[to - 1];
-    case PlaceKind::kCallbacks:  // only when the address is taken
-      return touched_[graph_.FunctionOf(to)];
-    default:
-      return true;
-  }
+  return !graph_.IsReturn(from) || live_[to - 1];
 }
 
 bool Cuts::Reach(uint32_t node, uint32_t cut, uint32_t distance) {
@@ -219,8 +207,7 @@ void Cuts::FindNearest() {
     for (const uint32_t to : graph_.After(node)) {
       const bool inside = block && to < graph_.block_count() &&
                           graph_.FunctionOf(to) == graph_.FunctionOf(node);
-      const bool out = block ? graph_.PlaceOf(to) == PlaceKind::kReturn
-                             : graph_.PlaceOf(node) == PlaceKind::kReturn;
+      const bool out = graph_.IsReturn(block ? to : node);
       if (inside || out) reach(to, cut);
     }
   };

@@ -69,7 +69,6 @@ class Cuts {
   const CodeGraph& graph_;
   const Liveness& liveness_;
   std::vector<bool> live_;        // by block
-  std::vector<bool> touched_;     // by function: live code calls it or takes its address
   std::vector<Cut> cuts_;
   // Kind, file and line (or function and slot where these are not known), constants.
   using CutKey = std::tuple<Deciding::Kind, uint64_t, uint32_t, std::vector<uint32_t>>;

@@ -42,7 +42,7 @@ void CodeGraph::NumberNodes() {
     first_.push_back(first_.back() + static_cast<uint32_t>(cfgs_.back().blocks.size()));
     function_of_.resize(first_.back(), i);
   }
-  first_program_ = block_count() + 3 * functions;
+  first_program_ = block_count() + 2 * functions;
   first_map_ = first_program_ + static_cast<uint32_t>(object_.programs.size());
   node_count_ = first_map_ + static_cast<uint32_t>(object_.maps.size()) + 2;
 }
@@ -63,7 +63,6 @@ void CodeGraph::AddBlocks(uint32_t function) {
     if (block.next != kNoBlock) Add(node, NodeOf(function, block.next));
     if (block.target != kNoBlock) Add(node, NodeOf(function, block.target));
     if (block.flow == Flow::kExit) Add(node, Return(function));
-    if (block.flow == Flow::kCallback) Add(node, Callbacks(function));
     if (block.flow == Flow::kUnknown) Add(node, Anywhere(function));
     if (cfgs_[function].opaque) Add(Anywhere(function), node);
   }
@@ -76,10 +75,6 @@ void CodeGraph::AddRefs(uint32_t function) {
     while (at + 1 < blocks.size() && blocks[at + 1].begin <= ref.slot) ++at;
     const uint32_t node = NodeOf(function, at);
     if (ref.kind == RefKind::kMap || ref.kind == RefKind::kArena) users_[ref.index].push_back(node);
-    // A function of the kernel may call what it is given.
-    if (ref.kind == RefKind::kExtern && blocks[at].flow == Flow::kCall) {
-      Add(node, Callbacks(function));
-    }
     const bool call = ref.kind == RefKind::kCall;
     if (!(call || ref.kind == RefKind::kFunctionAddress) || !HasCode(ref.index)) continue;
     Add(node, Entry(ref.index));
@@ -87,7 +82,6 @@ void CodeGraph::AddRefs(uint32_t function) {
     if (call && blocks[at].next != kNoBlock) {
       Add(Return(ref.index), NodeOf(function, blocks[at].next));
     }
-    if (!call) Add(Callbacks(function), Entry(ref.index));
   }
 }
 

@@ -26,8 +26,6 @@ struct TailSite {
   bool IsExact() const { return map.has_value() && index.has_value(); }
 };
 
-enum class PlaceKind : uint8_t { kBlock, kReturn, kCallbacks, kOther };
-
 class CodeGraph {
  public:
   // `object` must outlive it, and be one that Analyze() took.
@@ -44,12 +42,14 @@ class CodeGraph {
   const Block& BlockOf(uint32_t node) const {
     return cfgs_[FunctionOf(node)].blocks[node - first_[FunctionOf(node)]];
   }
-  // A function's exits come together in its return; calls of callbacks in its callbacks; tail calls
-  // with the same map, of which the slot is not known, in that map's. Map number object.maps.size()
-  // stands for any map, and the number after it for any map of another object.
-  uint32_t Return(uint32_t function) const { return block_count() + 3 * function; }
-  uint32_t Callbacks(uint32_t function) const { return block_count() + 3 * function + 1; }
-  uint32_t Anywhere(uint32_t function) const { return block_count() + 3 * function + 2; }
+  // A function's exits come together in its return, and instructions after which anything may run in
+  // its anywhere; tail calls with the same map, of which the slot is not known, in that map's. Map
+  // number object.maps.size() stands for any map, the number after it for any of another object.
+  uint32_t Return(uint32_t function) const { return block_count() + 2 * function; }
+  uint32_t Anywhere(uint32_t function) const { return block_count() + 2 * function + 1; }
+  bool IsReturn(uint32_t node) const {
+    return node >= block_count() && node < first_program_ && (node - block_count()) % 2 == 0;
+  }
   uint32_t Program(uint32_t program) const { return first_program_ + program; }
   std::optional<uint32_t> ProgramAt(uint32_t node) const {
     if (node < first_program_ || node >= first_map_) return std::nullopt;
@@ -57,12 +57,6 @@ class CodeGraph {
   }
   uint32_t AnySlot(uint32_t map) const { return first_map_ + map; }
   bool IsAnySlot(uint32_t node) const { return node >= first_map_; }
-  PlaceKind PlaceOf(uint32_t node) const {
-    if (node < block_count()) return PlaceKind::kBlock;
-    if (node >= first_program_) return PlaceKind::kOther;
-    const uint32_t place = (node - block_count()) % 3;
-    return place == 0 ? PlaceKind::kReturn : place == 1 ? PlaceKind::kCallbacks : PlaceKind::kOther;
-  }
 
   // ---- edges
   std::span<const uint32_t> After(uint32_t node) const {

@@ -69,6 +69,7 @@ class Search {
 
   // `deciding`: what is to be opened; nullptr: all.
   absl::StatusOr<bool> OpenBy(uint32_t constant, const Deciding* deciding, Liveness& liveness) {
+    if (!object_.constants[constant].is_integer) return false;
     const int64_t before = trial_.Get(constant);
     const auto values = candidates_.Of(constant, trial_.set(), liveness, limits_.values);
     for (const int64_t value : values) {

@@ -43,6 +43,7 @@ class Candidates {
   std::vector<std::vector<int64_t>> limits_;       // by constant: what its comparisons turn on
 };
 
+// Of a constant that is an integer.
 int64_t ValueOf(const object::Constant& constant, const constants::ConstantSet& constants);
 
 }  // namespace bonsai::reachability

@@ -33,6 +33,7 @@ Insn JumpIf(int op, int dst, int imm, int offset) {
 }
 Insn LoadByte(int dst, int src) { return Make(BPF_LDX | BPF_MEM | BPF_B, dst, src, 0, 0); }
 Insn Call() { return Make(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, -1); }
+Insn Helper(int id) { return Make(BPF_JMP | BPF_CALL, 0, 0, 0, id); }
 Insn Exit() { return Make(BPF_JMP | BPF_EXIT, 0, 0, 0, 0); }
 Insn Unknown() { return Make(0xff, 0, 0, 0, 0); }
 
@@ -56,6 +57,8 @@ struct Code {
   Code& Constant(int dst, uint32_t index) {
     return Address(dst, RefKind::kData, 0, index).Add(LoadByte(dst, dst));
   }
+  // bpf_tail_call(_, m0, r3)
+  Code& TailCall() { return Address(2, RefKind::kMap, 0).Add(Helper(12)); }
   Code& CallTo(uint32_t function) {
     refs.push_back({static_cast<uint32_t>(insns.size()), RefKind::kCall, function, 0});
     return Add(Call());
@@ -80,6 +83,15 @@ ObjectSpec ObjectOf(const std::vector<Code>& functions, uint32_t maps) {
     object.constants.push_back({.name = name, .offset = name[0] == 'a' ? 0u : 1u, .size = 1,
                                 .is_bool = true, .is_integer = true});
   }
+  return object;
+}
+
+// f0 makes tail calls to f1 in slot 1 of m0; f1 refers to m1.
+ObjectSpec TailObjectOf(const Code& code) {
+  ObjectSpec object = ObjectOf({code, Code().Map(1).Return()}, 2);
+  object.maps[0].type = BPF_MAP_TYPE_PROG_ARRAY;
+  object.programs.push_back(
+      {.name = "f1", .section = "tc", .function = 1, .tail = object::TailSlot{"m0", 1}});
   return object;
 }
 
@@ -163,6 +175,59 @@ TEST(Shapes, WitnessKeepsToWhatIsDecided) {
   EXPECT_EQ(explanation.witness[1].constants[0].name, "a");
   EXPECT_EQ(explanation.witness[2].constants[0].name, "b");
   EXPECT_TRUE(explanation.witness[2].taken);
+}
+
+// r3 = a ? 1 : 0; bpf_tail_call(_, m0, r3): the branch decides, not the call.
+TEST(Shapes, SlotOfMergedTailCallsIsChosenWhereItIsSet) {
+  const Answers answers(TailObjectOf(Code()
+                                         .Constant(1, 0).Add(JumpIf(BPF_JEQ, 1, 0, 2))
+                                         .Add(MovImm(3, 1)).Add(Make(BPF_JMP | BPF_JA, 0, 0, 1, 0))
+                                         .Add(MovImm(3, 0)).TailCall().Return()));
+  const Explanation explanation = answers.explainer.Of({ThingKind::kProgram, 1});
+  ASSERT_THAT(answers.Cuts(explanation), ElementsAre("a"));
+  EXPECT_EQ(explanation.deciding[0].kind, Deciding::Kind::kBranch);
+}
+
+// A call that asks for the slot by name says more than a nearer one that might.
+TEST(Shapes, TailCallsOfUnknownSlotsComeLast) {
+  Code code;
+  code.Constant(1, 0).Add(JumpIf(BPF_JEQ, 1, 0, 6));
+  for (int i = 0; i < 2; ++i) code.Add(Make(BPF_JMP | BPF_JA, 0, 0, 0, 0));
+  code.Add(MovImm(3, 1)).TailCall();
+  code.Constant(3, 1).TailCall().Return();
+  const Answers answers(TailObjectOf(code));
+  const Explanation explanation = answers.Map(1);
+  ASSERT_THAT(answers.Cuts(explanation), ElementsAre("a", "b"));
+  EXPECT_EQ(explanation.deciding[1].kind, Deciding::Kind::kTailCall);
+  EXPECT_EQ(Reason(answers.object, explanation), "a = false at f0+3");
+}
+
+// if (a) bpf_loop(.., &f1, ..);
+TEST(Shapes, CallbackIsCutWhereItsAddressWouldBeTaken) {
+  const Answers answers(ObjectOf({Code()
+                                      .Constant(3, 0).Add(JumpIf(BPF_JEQ, 3, 0, 3))
+                                      .Address(2, RefKind::kFunctionAddress, 1)
+                                      .Add(Helper(BPF_FUNC_loop)).Return(),
+                                  Code().Return()},
+                                 0));
+  ASSERT_FALSE(answers.Function(1).live);
+  EXPECT_THAT(answers.Cuts(answers.Function(1)), ElementsAre("a"));
+}
+
+// The address of a plus 1 is that of b.
+TEST(Shapes, ConstantReadThroughAnotherOnesAddressIsTried) {
+  const Answers answers(ObjectOf({Code()
+                                      .Address(1, RefKind::kData, 0, 0)
+                                      .Add(Make(BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, 1))
+                                      .Add(LoadByte(1, 1)).Add(JumpIf(BPF_JEQ, 1, 0, 2)).Map(0)
+                                      .Return()},
+                                 1));
+  const auto alternatives = Alternatives(answers.object, answers.constants);
+  ASSERT_TRUE(alternatives.ok());
+  EXPECT_THAT(alternatives->unread, IsEmpty());
+  EXPECT_EQ(alternatives->unread.size() + alternatives->changes.size(), 2u);
+  ASSERT_THAT(Bringing(*alternatives, {ThingKind::kMap, 0}), SizeIs(1));
+  EXPECT_EQ(Bringing(*alternatives, {ThingKind::kMap, 0})[0].name, "b");
 }
 
 // More ways than are kept: f1 is called from ten places, each cut by itself.
