@@ -265,6 +265,18 @@ TEST(Shapes, CallThatNeverReturnsDecides) {
   EXPECT_EQ(explanation.deciding[0].place.slot, 0u);
 }
 
+// f1(); if (a) { f1(); m0; }, where one of the returns of f1 is cut by b.
+TEST(Shapes, ReturnsThatAreCutDecideNothingWhenTheCallIsDead) {
+  Code callee;
+  callee.Constant(1, 1).Add(JumpIf(BPF_JEQ, 1, 0, 2)).Return().Return();
+  const Answers answers(ObjectOf({Code()
+                                      .CallTo(1).Constant(1, 0).Add(JumpIf(BPF_JEQ, 1, 0, 3))
+                                      .CallTo(1).Map(0).Return(),
+                                  callee},
+                                 1));
+  EXPECT_THAT(answers.Cuts(answers.Map(0)), ElementsAre("a"));
+}
+
 // f1 and f2 call each other, and nothing else calls them.
 TEST(Shapes, RecursionEnds) {
   const Answers dead(ObjectOf({Code().Return(), Code().CallTo(2).Map(0).Return(),
