@@ -42,9 +42,9 @@ class CodeGraph {
   const Block& BlockOf(uint32_t node) const {
     return cfgs_[FunctionOf(node)].blocks[node - first_[FunctionOf(node)]];
   }
-  // A function's exits come together in its return, and instructions after which anything may run in
-  // its anywhere; tail calls with the same map, of which the slot is not known, in that map's. Map
-  // number object.maps.size() stands for any map, the number after it for any of another object.
+  // A function's exits come together in its return, and instructions after which anything may run
+  // in its anywhere; tail calls with the same map, of which the slot is not known, in that map's.
+  // Map number object.maps.size() stands for any map, the one after it for any of another object.
   uint32_t Return(uint32_t function) const { return block_count() + 2 * function; }
   uint32_t Anywhere(uint32_t function) const { return block_count() + 2 * function + 1; }
   bool IsReturn(uint32_t node) const {

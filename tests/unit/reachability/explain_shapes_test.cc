@@ -162,8 +162,8 @@ TEST(Shapes, CombinationHoldsNothingThatIsNotNeeded) {
   EXPECT_EQ(one->changes[0].to, "true");
 }
 
-// if (!a) goto more; use: m0; return; more: if (!b) goto use; The way right past the first branch is
-// shorter, but never taken.
+// if (!a) goto more; use: m0; return; more: if (!b) goto use; The way right past the first branch
+// is shorter, but never taken.
 TEST(Shapes, WitnessKeepsToWhatIsDecided) {
   const Answers answers(ObjectOf({Code()
                                       .Constant(1, 0).Add(JumpIf(BPF_JEQ, 1, 0, 4))
