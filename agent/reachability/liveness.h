@@ -70,10 +70,11 @@ struct Liveness {
 
   // What Explain() adds; empty before.
   std::vector<DecidedBranch> branches;  // parallel to decisions
-  // For each dead map / program: one line "why", e.g.
+  // For each dead map / program / function: one line "why", e.g.
   // "enable_policy = false at from_pod.bpf.c:41 `if (enable_policy)`"; "" when nothing ever refers to it.
   std::vector<std::string> map_reasons;      // parallel to maps
   std::vector<std::string> program_reasons;  // parallel to programs
+  std::vector<std::string> function_reasons;  // parallel to functions
 };
 
 // `entries`: programs that start alive; empty: all without a tail slot.
@@ -82,8 +83,8 @@ absl::StatusOr<Liveness> Analyze(const object::ObjectSpec& object,
                                  const constants::ConstantSet& constants,
                                  const std::vector<std::string>& entries = {});
 
-// Says why: fills in branches, map_reasons and program_reasons of what Analyze() found for the same
-// object and constants.
+// Says why: fills in branches and the reasons of what Analyze() found for the same object and
+// constants. explain.h says more.
 void Explain(const object::ObjectSpec& object, const constants::ConstantSet& constants,
              Liveness& liveness);
 
