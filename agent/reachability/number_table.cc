@@ -235,12 +235,13 @@ Comparison NumberTable::ComputeComparison(uint8_t opcode, Scalar a, Scalar b) {
   for (const bool taken : {false, true}) {
     Scalar& left = result.left[taken];
     Scalar& right = result.right[taken];
-    Number x = NumberOf(a), y = NumberOf(b);
-    // SOUND: these say no only where no two members of the operands go this way.
+    // Of a few members, those that go this way; there are some, or the outcome were decided.
     result.possible[taken] = RefineMembers(opcode, taken, b, true, left) &&
-                             RefineMembers(opcode, taken, a, false, right) &&
-                             Refine(opcode & 0xf0, IsWide(opcode), taken, x, y);
-    if (!result.possible[taken]) continue;
+                             RefineMembers(opcode, taken, a, false, right);
+    Number x = NumberOf(a), y = NumberOf(b);
+    // Where bounds and bits turn out to contradict each other no number goes this way. The verifier
+    // does not see that beforehand and walks on (reg_bounds_sanity_check()), and so do we.
+    if (!Refine(opcode & 0xf0, IsWide(opcode), taken, x, y)) continue;
     if (!HasSet(a) && !a.is_const) left = Make(x);
     if (!HasSet(b) && !b.is_const) right = Make(y);
   }

@@ -122,6 +122,9 @@ Value Engine::Add(const Value& left, const Value& right, bool subtract) {
     return sum;
   }
   if (!subtract && right.HasOffset() && left.IsNumber()) {
+    // The verifier takes a constant plus a pointer for one into the outermost frame
+    // (adjust_ptr_min_max_vals() of kernel 6.18 leaves frameno as it was).
+    if (right.kind == Kind::kStack && left.is_const) return Value::OfKind(Kind::kUnknown);
     Value sum = right;
     sum.Set(tables_.numbers.Alu(opcode, right.scalar(), left.scalar()));
     return sum;

@@ -13,7 +13,7 @@ namespace {
 constexpr uint64_t kFirstSeed = 1, kRounds = 150, kShrunk = 5;
 // What the kernel drops because it walks each path by itself: of the maps it drops, and of the
 // slots called live.
-constexpr double kMostMapsMissed = 0.05, kMostSlotsMissed = 0.025;
+constexpr double kMostMapsMissed = 0.01, kMostSlotsMissed = 0.005;
 
 struct Tally {
   Counts counts;

@@ -130,6 +130,7 @@ plan::LoadPlan PlanOf(const std::vector<ObjectChoice>& choices,
     auto liveness = choice.analyzed ? reachability::Analyze(*specs.back(), constants)
                                     : LivenessOf(*specs.back(), choice);
     EXPECT_TRUE(liveness.ok()) << liveness.status();
+    if (choice.analyzed) reachability::Explain(*specs.back(), constants, *liveness);
     analyzed.push_back({specs.back().get(), constants, *liveness});
   }
   auto schema = settings::Schema::Make(settings::AgentSettings());

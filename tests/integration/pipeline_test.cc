@@ -68,6 +68,7 @@ class Pipeline {
       EXPECT_TRUE(constants.ok()) << constants.status();
       auto liveness = reachability::Analyze(spec, *constants);
       EXPECT_TRUE(liveness.ok()) << liveness.status();
+      reachability::Explain(spec, *constants, *liveness);
       objects.push_back({&spec, *constants, *liveness});
     }
     plan::CostFacts facts{.possible_cpus = *kernel::PossibleCpus(),

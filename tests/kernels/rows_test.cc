@@ -75,6 +75,7 @@ class Inventory {
       EXPECT_TRUE(constants.ok()) << constants.status();
       auto liveness = reachability::Analyze(spec, *constants);
       EXPECT_TRUE(liveness.ok()) << liveness.status();
+      reachability::Explain(spec, *constants, *liveness);
       analyzed.push_back({&spec, *constants, *liveness});
     }
     auto plan = plan::Make(analyzed, *settings, {});
