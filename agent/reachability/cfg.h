@@ -3,6 +3,7 @@
 // postorder, so that working on the lowest pending head first visits it after those before it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -58,35 +59,52 @@ inline SlotSet SlotsAt(int64_t offset) {
   return offset < 0 && offset >= -kStackBytes ? SlotSet{1} << ((offset + kStackBytes) / 8) : 0;
 }
 
-inline void Access::Add(const Insn& insn) {
-  // SOUND: at least what the instruction reads, at most what it writes for sure.
-  const auto dst = static_cast<RegisterSet>(1u << insn.dst);
-  const auto src = static_cast<RegisterSet>(1u << insn.src);
-  Access one;
-  switch (kShapes[insn.opcode]) {
+// What an opcode tells of it. Looked up, not branched on: the next instruction is anyone's guess.
+enum : uint8_t {
+  kReadsDst = 1, kReadsSrc = 2, kWritesDst = 4, kLoads = 8, kStores = 16, kNotTold = 32
+};
+constexpr uint8_t AccessOfOpcode(uint8_t opcode) {
+  const uint8_t source = (opcode & BPF_X) != 0 ? kReadsSrc : 0;
+  if (opcode == (BPF_LD | BPF_IMM | BPF_DW)) return kWritesDst;
+  switch (ShapeOf(opcode)) {
     case Shape::kAlu:
-      one.reads = static_cast<RegisterSet>((OpOf(insn) == BPF_MOV ? 0 : dst) |
-                                           (UsesRegister(insn) ? src : 0));
-      one.writes = dst;
-      break;
+      return static_cast<uint8_t>(((opcode & 0xf0) == BPF_MOV ? 0 : kReadsDst) | source | kWritesDst);
     case Shape::kMemory:
-      if (ClassOf(insn) == BPF_LDX) {
-        one = {src, dst};
-        if (insn.src == BPF_REG_10) slot_reads |= SlotsAt(insn.offset) & ~slot_writes;
-      } else {
-        one.reads = static_cast<RegisterSet>(dst | (ClassOf(insn) == BPF_STX ? src : 0));
-        const bool whole = insn.dst == BPF_REG_10 && SizeOf(insn) == 8 && insn.offset % 8 == 0;
-        if (whole) slot_writes |= SlotsAt(insn.offset);
-      }
-      break;
+      if ((opcode & 0x07) == BPF_LDX) return kReadsSrc | kWritesDst | kLoads;
+      return static_cast<uint8_t>(kReadsDst | ((opcode & 0x07) == BPF_STX ? kReadsSrc : 0) |
+                                  kStores);
     case Shape::kBranch:
-      one.reads = static_cast<RegisterSet>(dst | (UsesRegister(insn) ? src : 0));
-      break;
-    case Shape::kOther:
-      one = AccessOfOther(insn);
+      return static_cast<uint8_t>(kReadsDst | source);
+    default:
+      return kNotTold;
   }
-  reads |= static_cast<RegisterSet>(one.reads & ~writes);
-  writes |= one.writes;
+}
+inline constexpr std::array<uint8_t, 256> kAccesses = [] {
+  std::array<uint8_t, 256> accesses{};
+  for (int opcode = 0; opcode < 256; ++opcode) {
+    accesses[static_cast<size_t>(opcode)] = AccessOfOpcode(static_cast<uint8_t>(opcode));
+  }
+  return accesses;
+}();
+
+// SOUND: at least what the instruction reads, at most what it writes for sure.
+inline void Access::Add(const Insn& insn) {
+  const uint32_t what = kAccesses[insn.opcode];
+  if (what & kNotTold) {
+    const Access one = AccessOfOther(insn);
+    reads |= static_cast<RegisterSet>(one.reads & ~writes);
+    writes |= one.writes;
+    return;
+  }
+  const uint32_t read = (what & 1) << insn.dst | (what >> 1 & 1) << insn.src;
+  reads |= static_cast<RegisterSet>(read & ~uint32_t{writes});
+  writes |= static_cast<RegisterSet>((what >> 2 & 1) << insn.dst);
+  if ((what & kLoads) && insn.src == BPF_REG_10) {
+    slot_reads |= SlotsAt(insn.offset) & ~slot_writes;
+  } else if ((what & kStores) && insn.dst == BPF_REG_10 && SizeOf(insn) == 8 &&
+             insn.offset % 8 == 0) {
+    slot_writes |= SlotsAt(insn.offset);
+  }
 }
 
 // Fills in Block::live_registers and read_slots. `accesses` by block; `order`: blocks, later ones of a path later.

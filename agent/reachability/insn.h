@@ -83,18 +83,9 @@ Flow FlowOfOther(const Insn& insn);
 // Flow of a valid instruction; kUnknown for what no instruction set up to v4 has.
 inline Flow FlowOf(const Insn& insn) {
   if (insn.dst >= kRegisters || insn.src >= kRegisters) return Flow::kUnknown;
-  switch (kShapes[insn.opcode]) {
-    case Shape::kAlu:
-      if (insn.offset == 0) return Flow::kNext;
-      break;
-    case Shape::kMemory:
-      return Flow::kNext;
-    case Shape::kBranch:
-      return Flow::kBranch;
-    case Shape::kOther:
-      break;
-  }
-  return FlowOfOther(insn);
+  const Shape shape = kShapes[insn.opcode];
+  if (shape == Shape::kMemory || (shape == Shape::kAlu && insn.offset == 0)) return Flow::kNext;
+  return shape == Shape::kBranch ? Flow::kBranch : FlowOfOther(insn);
 }
 
 // Slot that a jump at `slot` goes to; may lie outside of the function.
