@@ -17,8 +17,8 @@ constexpr uint8_t kVisitsAnywhere = 32;
 // States kept apart at one place: rounds of a loop, ways to get somewhere else.
 constexpr size_t kPartsInLoop = 64, kPartsElsewhere = 32;
 // What may be spent on them in all, in blocks run: the smaller the object, the more for each slot.
-// An object of the size of ours is followed like the verifier does; at 60 thousand slots it is a tenth
-// of what the analysis costs anyway, and time stays linear.
+// An object of the size of ours is followed like the verifier does; at 60 thousand slots it is a few
+// percent of what the analysis costs anyway, and time stays linear.
 constexpr uint64_t kPartBudget = 8192, kPartBudgetTimesSlots = 1 << 26;
 // Comparisons of states that cost as much as running a block.
 constexpr uint64_t kComparisonsPerBlock = 4;
