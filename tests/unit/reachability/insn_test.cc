@@ -280,6 +280,103 @@ TEST(Functions, WritesThroughACallersPointerAreSeen) {
   EXPECT_TRUE(indirect(-8));
 }
 
+// A constant that the caller stored decides a branch of the function that gets a pointer to it.
+TEST(Functions, ReadWhatTheirCallersStored) {
+  const int add = BPF_ALU64 | BPF_ADD | BPF_K;
+  const auto live = [&](int stored) {
+    Code main{MovImm(kR2, stored), Store(BPF_DW, -8, kR2), Mov(kR1, kFp), Make(add, kR1, 0, 0, -8),
+              Call(), MovImm(kR0, 0), Exit()};
+    const Code callee{Make(BPF_LDX | BPF_MEM | BPF_DW, kR1, kR1, 0, 0), JumpIf(BPF_JEQ, kR1, 7, 2),
+                      MovImm(kR0, 1), Exit(), MovImm(kR0, 0), Exit()};
+    return LivenessOf(WithFunction(main, {4}, callee, false)).functions[1].live_slots;
+  };
+  EXPECT_THAT(live(7), ::testing::ElementsAre(true, true, false, false, true, true));
+  EXPECT_THAT(live(8), ::testing::ElementsAre(true, true, true, true, false, false));
+}
+
+TEST(Functions, CallbacksThatNoRoundCallsAreDead) {
+  const auto live = [](int rounds) {
+    Code main{MovImm(kR1, rounds), Make(BPF_LD | BPF_IMM | BPF_DW, kR2, 0, 0, 0),
+              Make(0, 0, 0, 0, 0), MovImm(kR3, 0), MovImm(4, 0), Helper(BPF_FUNC_loop),
+              MovImm(kR0, 0), Exit()};
+    ObjectSpec object = WithFunction(main, {}, {MovImm(kR0, 0), Exit()}, false);
+    object.functions[0].refs.push_back(
+        {.slot = 1, .kind = RefKind::kFunctionAddress, .index = 1});
+    return LivenessOf(object).functions[1].live;
+  };
+  EXPECT_FALSE(live(0));
+  EXPECT_TRUE(live(1));
+}
+
+// r2 is shifted once a round: only a walk round by round knows that it ends as 1 << rounds.
+TEST(Paths, LoopsOfAConstantNumberOfRoundsAreWalked) {
+  const auto doubled = [](int rounds) {
+    return Code{MovImm(kR1, 1), MovImm(kR2, 0), Make(BPF_ALU64 | BPF_LSH | BPF_K, kR1, 0, 0, 1),
+                Make(BPF_ALU64 | BPF_ADD | BPF_K, kR2, 0, 0, 1), JumpIf(BPF_JNE, kR2, rounds, -3)};
+  };
+  EXPECT_TRUE(Knows(doubled(5), 32));
+  EXPECT_TRUE(Knows(doubled(20), 1 << 20));
+  // Of more rounds than are walked one by one nothing is known, and nothing wrong is said.
+  EXPECT_FALSE(Knows(doubled(5000), 0));
+}
+
+// Which of two constants goes with which is not forgotten where paths meet.
+TEST(Paths, ConstantsThatGoTogetherStayTogether) {
+  const Code code{Helper(BPF_FUNC_get_prandom_u32), JumpIf(BPF_JEQ, kR0, 0, 3), MovImm(kR2, 1),
+                  MovImm(kR3, 10), Jump(2), MovImm(kR2, 2), MovImm(kR3, 20),
+                  JumpIf(BPF_JEQ, kR2, 1, 2), MovImm(kR1, 20), Jump(1), Mov(kR1, kR3)};
+  Code tested = code;
+  tested.insert(tested.end(), {JumpIf(BPF_JEQ, kR1, 10, 3), JumpIf(BPF_JEQ, kR1, 20, 2),
+                               MovImm(kR0, 1), Exit(), MovImm(kR0, 0), Exit()});
+  EXPECT_FALSE(LiveSlots(tested)[13]);
+  Code crossed = code;
+  crossed.insert(crossed.end(), {JumpIf(BPF_JEQ, kR2, 2, 2), MovImm(kR0, 0), Exit(),
+                                 JumpIf(BPF_JEQ, kR3, 10, 2), MovImm(kR0, 0), Exit(),
+                                 MovImm(kR0, 1), Exit()});
+  EXPECT_FALSE(LiveSlots(crossed)[17]);
+}
+
+// What kernel 6.18 does not see is not seen here either: each would be a refused load.
+TEST(Verifier, IsNotOutdone) {
+  const int div32 = BPF_ALU | BPF_DIV | BPF_K, lsh32 = BPF_ALU | BPF_LSH | BPF_K;
+  const int rsh = BPF_ALU64 | BPF_RSH | BPF_K;
+  const Code any{Helper(BPF_FUNC_get_prandom_u32), Mov(kR1, 0)};
+  const auto after = [&](std::vector<Insn> more) {
+    Code code = any;
+    code.insert(code.end(), more.begin(), more.end());
+    return code;
+  };
+  EXPECT_FALSE(Knows(after({Make(div32, kR1, 0, 0, 3), Make(rsh, kR1, 0, 0, 32)}), 0));
+  EXPECT_FALSE(Knows(after({Make(lsh32, kR1, 0, 0, 32), Make(rsh, kR1, 0, 0, 32)}), 0));
+  EXPECT_TRUE(Knows(after({Make(lsh32, kR1, 0, 0, 3), Make(rsh, kR1, 0, 0, 32)}), 0));
+  // A byte of a number that is not zero as a whole is no zero on the stack.
+  EXPECT_FALSE(Knows({MovImm(kR2, 0x100), Store(BPF_B, -6, kR2), Fetch(BPF_B, kR1, -6)}, 0));
+  EXPECT_TRUE(Knows({MovImm(kR2, 0), Store(BPF_B, -6, kR2), Fetch(BPF_B, kR1, -6)}, 0));
+}
+
+TEST(Verifier, ComparingTheContextTellsNothing) {
+  const Code code{JumpIf(BPF_JGT, kR1, 100, 1), JumpIf(BPF_JGT, kR1, 100, 2), MovImm(kR0, 0), Exit(),
+                  MovImm(kR0, 1), Exit()};
+  EXPECT_THAT(LiveSlots(code), ::testing::Each(true));
+}
+
+TEST(Verifier, FourBytesOfTheContextMayBeAPointer) {
+  const auto upper_half_is_zero = [](const std::string& section, int offset) {
+    ObjectSpec object = ObjectOf({Make(BPF_LDX | BPF_MEM | BPF_W, kR1, kR1, offset, 0),
+                                  Make(BPF_ALU64 | BPF_RSH | BPF_K, kR1, 0, 0, 32),
+                                  JumpIf(BPF_JEQ, kR1, 0, 2), MovImm(kR0, 1), Exit(),
+                                  MovImm(kR0, 0), Exit()});
+    object.programs[0].section = section;
+    return !LivenessOf(object).functions[0].live_slots[3];
+  };
+  EXPECT_TRUE(upper_half_is_zero("tc", 0));
+  EXPECT_FALSE(upper_half_is_zero("tc", 76));
+  EXPECT_FALSE(upper_half_is_zero("xdp", 0));
+  EXPECT_TRUE(upper_half_is_zero("xdp.frags", 12));
+  EXPECT_FALSE(upper_half_is_zero("from-container", 0));
+  EXPECT_FALSE(upper_half_is_zero("from-container", 76));
+}
+
 TEST(Functions, CallOfNothingIsAnError) {
   const auto liveness = Analyze(ObjectOf({Call(), Exit()}), {});
   EXPECT_EQ(liveness.status().code(), absl::StatusCode::kInvalidArgument);
