@@ -5,7 +5,7 @@
 
 namespace bonsai::reachability {
 namespace {
-constexpr size_t kMaxSets = 1 << 16;
+constexpr size_t kMaxValueSets = 1 << 16;
 }
 
 bool ValueSet::Contains(uint64_t number) const {
@@ -32,7 +32,7 @@ SetId ValueSets::Intern(const ValueSet& set) {
   for (const uint64_t member : set) hash = MixHash(hash, member);
   const uint32_t found = index_.Find(hash, [&](SetId id) { return sets_[id] == set; });
   if (found != HashIndex::kNone) return found;
-  if (sets_.size() >= kMaxSets) return 0;
+  if (sets_.size() >= kMaxValueSets) return 0;
   const auto id = static_cast<SetId>(sets_.size());
   sets_.push_back(set);
   index_.Insert(hash, id);
