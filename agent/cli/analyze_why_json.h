@@ -16,7 +16,8 @@ namespace bonsai::cli {
 std::string AnswerJson(const Analysis& analysis, const Answer& answer);
 
 // {"seconds","analyses","changes":[{"name","from","to","gone":THINGS,"come":THINGS}],
-// "unread":[NAME],"not_numbers":[NAME]}; THINGS is {"maps":[NAME],"programs":[…],"functions":[…]}.
+// "unread":[NAME],"not_numbers":[NAME]}; THINGS is {"maps":[NAME],"programs":[NAME],
+// "functions":[NAME]}. Constants of the last two lists are not tried.
 std::string WhatIfJson(const Analysis& analysis, const reachability::WhatIf& what_if,
                        double seconds);
 

@@ -83,14 +83,13 @@ std::string Witness(const ObjectSpec& object, const Explanation& why, Style styl
   for (const Step& step : why.witness) {
     std::vector<std::string> cells{What(step)};
     AddPlace(object, step.place, cells);
-    table.Add(std::move(cells));
+    const bool aside = step.kind == Step::Kind::kBranch && !step.needed;
+    table.Add(std::move(cells), aside ? Colour::kDim : Colour::kNone);
   }
   return table.Text();
 }
 
-std::string Setting(const Change& change) {
-  return Printable(fmt::format("--set {}={}", change.name, change.to));
-}
+std::string Setting(const Change& change) { return change.name + "=" + change.to; }
 
 // "title" and one line for each change; `none` without any.
 std::string Changes(const std::string& title, const std::vector<Change>& changes,
@@ -98,7 +97,8 @@ std::string Changes(const std::string& title, const std::vector<Change>& changes
   if (changes.empty()) return none + "\n";
   std::string text = title + "\n";
   for (const Change& change : changes) {
-    text += fmt::format("  {}  (now {})\n", Setting(change), Printable(change.from));
+    text += fmt::format("  {}  (now {})\n", Printable(Setting(change)),
+                        Printable(change.from));
   }
   return text;
 }
@@ -111,12 +111,14 @@ std::string Why(const Analysis& analysis, const Answer& answer, Style style) {
                                         why.live ? "live" : "dead");
   if (why.live) {
     return title + Witness(object, why, style) +
-           Changes("Cut by any one of", answer.alone, "No single change that was tried cuts it.");
+           Changes("Cut by any one of", answer.alone,
+                   "No value of an integer that was tried cuts it.");
   }
   const std::string places = title + DecidingPlaces(object, why, style);
   if (!why.referred) return places;
   if (answer.together.empty()) {
-    return places + Changes("Brought by any one of", answer.alone, "No change that was tried brings it.");
+    return places + Changes("Brought by any one of", answer.alone,
+                            "No values of integers that were tried bring it.");
   }
   return places + Changes("Brought by all of", answer.together, "");
 }
@@ -134,7 +136,7 @@ std::string WhatIfTable(const ObjectSpec& object, const WhatIf& what_if, double 
   Table table(style, {Left("CHANGE"), Left("NOW"), Left("EFFECT"), Left("KIND"), Left("NAMES")});
   for (const reachability::Outcomes& outcomes : what_if.changes) {
     const Change& change = outcomes.change;
-    const std::string setting = change.name + "=" + change.to;
+    const std::string setting = Setting(change);
     const auto add = [&](const char* effect, const std::vector<Thing>& things, Colour colour) {
       for (const ThingKind kind : {ThingKind::kMap, ThingKind::kProgram, ThingKind::kFunction}) {
         const std::string names = Names(object, things, kind);
@@ -147,10 +149,10 @@ std::string WhatIfTable(const ObjectSpec& object, const WhatIf& what_if, double 
     const bool nothing = outcomes.gone.empty() && outcomes.come.empty();
     if (nothing) table.Add({setting, change.from, "none", "", ""}, Colour::kDim);
   }
-  return fmt::format("{} of single constants tried in {:.1f} ms; {} read by no live code, {} no "
-                     "number\n",
+  return fmt::format("{} of a single constant tried in {:.1f} ms\n"
+                     "Not tried: {} that no live code reads, {} that are no integers\n",
                      Plural(what_if.changes.size(), "change"), seconds * 1000,
-                     Plural(what_if.unread.size(), "constant"), what_if.no_numbers.size()) +
+                     what_if.unread.size(), what_if.no_numbers.size()) +
          table.Text();
 }
 
