@@ -111,8 +111,9 @@ TEST(AnalyzeWhy, LiveMapHasItsWayAndWhatCutsIt) {
   EXPECT_EQ(branch["line"], 95);
   // Not cut by it: program one, which then lives, may jump to program two.
   EXPECT_TRUE(why["cut"].empty()) << why["cut"];
-  EXPECT_EQ(Why("map/first_map")["cut"],
-            ordered_json::array({Change("__config_first_way", "true", "false")}));
+  const ordered_json first = Why("map/first_map");
+  EXPECT_EQ(first["cut"], ordered_json::array({Change("__config_first_way", "true", "false")}));
+  EXPECT_TRUE(first["bring"].empty());
 }
 
 TEST(AnalyzeWhy, TailCallsAndHeldMapsAreSteps) {
@@ -144,14 +145,19 @@ TEST(AnalyzeWhy, WhatNothingRefersToHasNoDecidingPlace) {
 }
 
 TEST(AnalyzeWhy, AnswersKeepTheGivenEntries) {
-  AnalyzeOptions options{.object = kObject, .entries = {"two"},
-                         .whys = {"map/second_map", "map/first_map"}};
-  const ordered_json tree = Json(options);
-  ASSERT_EQ(tree["why"].size(), 2u);
-  EXPECT_THAT(Way(tree["why"][0]["witness"]), ElementsAre("entry two", "reference second_map"));
-  EXPECT_EQ(tree["why"][1]["name"], "first_map");
-  EXPECT_EQ(tree["why"][1]["live"], false);
-  EXPECT_TRUE(tree["why"][1]["bring"].empty());
+  AnalyzeOptions options{.object = kObject, .entries = {"start", "two"}, .whys = {"program/two"}};
+  const ordered_json named = Json(options)["why"];
+  ASSERT_EQ(named.size(), 1u);
+  EXPECT_THAT(Way(named[0]["witness"]), ElementsAre("entry two"));  // not over program one
+  options.entries = {"two"};
+  options.whys = {"map/second_map", "map/high_map"};
+  const ordered_json alone = Json(options)["why"];
+  ASSERT_EQ(alone.size(), 2u);
+  EXPECT_THAT(Way(alone[0]["witness"]), ElementsAre("entry two", "reference second_map"));
+  EXPECT_EQ(alone[1]["name"], "high_map");
+  EXPECT_EQ(alone[1]["live"], false);
+  // No constant makes program start run.
+  EXPECT_TRUE(alone[1]["bring"].empty() && alone[1]["bring_together"].empty()) << alone[1];
 }
 
 TEST(AnalyzeWhy, WhatIfHasEachChangeAndWhatComesAndGoes) {
