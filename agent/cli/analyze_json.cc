@@ -6,6 +6,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "agent/cli/analyze_why_json.h"
 #include "agent/constants/constant_set.h"
 
 namespace bonsai::cli {
@@ -47,7 +48,7 @@ class Writer {
       : analysis_(analysis), facts_(facts), functions_(QuotedNames(analysis.object.functions)),
         maps_(QuotedNames(analysis.object.maps)) {}
 
-  std::string Text() {
+  std::string Text(const Answers& answers) {
     const object::ObjectSpec& object = analysis_.object;
     Put("{{\n\"object\": {},\n", Quote(analysis_.path));
     Put("\"live_instructions\": {},\n\"total_instructions\": {},\n", analysis_.liveness.live_insns,
@@ -58,6 +59,14 @@ class Writer {
     Rows("functions", object.functions.size(), [&](size_t i) {
       Put("{{\"name\":{},\"live\":{}}}", functions_[i], analysis_.liveness.functions[i].live);
     });
+    if (!answers.why.empty()) {
+      Rows("why", answers.why.size(),
+           [&](size_t i) { text_ += AnswerJson(analysis_, answers.why[i]); });
+    }
+    if (answers.what_if) {
+      Put("\"what_if\": {},\n",
+          WhatIfJson(analysis_, *answers.what_if, answers.what_if_seconds));
+    }
     Put("\"seconds\": {{\"read\":{:.9f},\"analyse\":{:.9f}}}\n}}\n", analysis_.read_seconds,
         analysis_.analyse_seconds);
     return std::move(text_);
@@ -141,8 +150,8 @@ class Writer {
 
 }  // namespace
 
-std::string AnalysisJson(const Analysis& analysis, const Facts& facts) {
-  return Writer(analysis, facts).Text();
+std::string AnalysisJson(const Analysis& analysis, const Facts& facts, const Answers& answers) {
+  return Writer(analysis, facts).Text(answers);
 }
 
 }  // namespace bonsai::cli

@@ -6,10 +6,13 @@
 #include <string>
 
 #include "agent/cli/analyze_facts.h"
+#include "agent/cli/analyze_why.h"
 
 namespace bonsai::cli {
 
-// One line for each constant, program, map and function.
-std::string AnalysisJson(const Analysis& analysis, const Facts& facts);
+// One line for each constant, program, map and function. Keys "why" and "what_if" (see
+// analyze_why_json.h) are there only when they were asked for.
+std::string AnalysisJson(const Analysis& analysis, const Facts& facts,
+                         const Answers& answers = {});
 
 }  // namespace bonsai::cli

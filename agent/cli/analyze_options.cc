@@ -25,6 +25,8 @@ using constants::ConstantSet;
 using object::Map;
 using object::ObjectSpec;
 using object::Program;
+using reachability::Thing;
+using reachability::ThingKind;
 using settings::Printable;
 using settings::Quote;
 
@@ -128,6 +130,39 @@ absl::Status BindTail(const std::string& text, ObjectSpec& object) {
   return Bind(flag, slot, *map, *program);
 }
 
+template <typename T>
+absl::Status FindThings(const std::string& flag, const std::string& name, ThingKind kind,
+                        const std::vector<T>& items, std::vector<Thing>& things) {
+  const size_t before = things.size();
+  for (uint32_t i = 0; i < items.size(); ++i) {
+    if (items[i].name == name) things.push_back({kind, i});
+  }
+  if (things.size() > before) return absl::OkStatus();
+  return base::InvalidArgument("{}: no such name; {}", flag, NearestOf(name, items));
+}
+
+absl::Status AddThings(const std::string& text, const ObjectSpec& object,
+                       std::vector<Thing>& things) {
+  struct Kind {
+    std::string name;
+  };
+  static const std::vector<Kind> kKinds = {{"map"}, {"program"}, {"function"}};
+  const std::string flag = "--why " + Printable(text);
+  const size_t slash = text.find('/');
+  if (slash == std::string::npos) {
+    return base::InvalidArgument("{}: expected KIND/NAME, KIND map, program or function", flag);
+  }
+  const std::string kind = text.substr(0, slash), name = text.substr(slash + 1);
+  if (kind == "map") return FindThings(flag, name, ThingKind::kMap, object.maps, things);
+  if (kind == "program") {
+    return FindThings(flag, name, ThingKind::kProgram, object.programs, things);
+  }
+  if (kind == "function") {
+    return FindThings(flag, name, ThingKind::kFunction, object.functions, things);
+  }
+  return base::InvalidArgument("{}: no kind {}; {}", flag, Quote(kind), NearestOf(kind, kKinds));
+}
+
 absl::Status ApplySection(const std::string& text, const ObjectSpec& object, ConstantSet& set) {
   const auto sides = Cut(text);
   if (!sides || sides->second.size() < 2 || sides->second[0] != '@') {
@@ -198,6 +233,13 @@ absl::Status CheckEntries(const std::vector<std::string>& entries, const ObjectS
                                  NearestOf(name, object.programs));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Thing>> ThingsAsked(const std::vector<std::string>& whys,
+                                               const ObjectSpec& object) {
+  std::vector<Thing> things;
+  for (const std::string& text : whys) RETURN_IF_ERROR(AddThings(text, object, things));
+  return things;
 }
 
 absl::StatusOr<ConstantSet> ConstantsInForce(const AnalyzeOptions& options,

@@ -10,6 +10,7 @@
 
 #include "agent/constants/constant_set.h"
 #include "agent/object/object_spec.h"
+#include "agent/reachability/explain.h"
 
 namespace bonsai::cli {
 
@@ -20,12 +21,18 @@ struct AnalyzeOptions {
   std::vector<std::string> sections;     // SECTION=@FILE
   std::vector<std::string> tails;        // MAP:SLOT=PROG
   std::vector<std::string> entries;      // programs; none: all without a tail slot
+  std::vector<std::string> whys;         // KIND/NAME
+  bool what_if = false;
 };
 
 // Binds programs to slots as if they were tagged so.
 absl::Status BindTails(const std::vector<std::string>& tails, object::ObjectSpec& object);
 
 absl::Status CheckEntries(const std::vector<std::string>& entries, const object::ObjectSpec& object);
+
+// Things to explain, each thing of a name where several share it.
+absl::StatusOr<std::vector<reachability::Thing>> ThingsAsked(const std::vector<std::string>& whys,
+                                                             const object::ObjectSpec& object);
 
 // The constants in force. A key of `config` that is no constant of this object is passed over when
 // the object belongs to an agent whose other objects, in the same folder, or whose own settings

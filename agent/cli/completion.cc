@@ -13,6 +13,7 @@ _agentctl() {{
   case $previous in
     -o|--output) COMPREPLY=($(compgen -W "table json yaml dot" -- "$current")); return ;;
     --socket|--config) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --why) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -W "map/ program/ function/" -- "$current")); return ;;
     analyze) COMPREPLY=($(compgen -f -- "$current")); return ;;
     completion) COMPREPLY=($(compgen -W "bash" -- "$current")); return ;;
   esac

@@ -83,6 +83,10 @@ constexpr char kAnalyzeFooter[] =
     "refused, but for an object whose constants are settings of an agent: keys that the agent\n"
     "itself or other objects in the folder of OBJ have as settings are passed over.\n"
     "--section is applied first, then --config, then --set; of two values the last wins.\n"
+    "--why asks why one thing is alive or dead: its KIND is map, program or function. Of a dead\n"
+    "one: the places that decide and the values that would bring it; of a live one: the shortest\n"
+    "way to it and the values that would cut it. --what-if tries other values of each constant\n"
+    "alone. -o table then shows the answers alone, -o json and yaml have them beside the rest.\n"
     "-o dot draws a graph for graphviz, dead parts grey. Slots are 8 bytes of code.\n"
     "Exit codes: 0 ok, 2 anything given that cannot be.";
 
@@ -98,6 +102,8 @@ void AddAnalyze(CLI::App& analyze, AnalyzeOptions& options) {
   list("--section", options.sections, "SECTION=@FILE", "All bytes of a read-only section");
   list("--tail", options.tails, "MAP:SLOT=PROG", "Program in a slot of a program array");
   list("--entry", options.entries, "PROG", "Program that starts [all without a tail slot]");
+  list("--why", options.whys, "KIND/NAME", "Why a map, program or function is alive or dead");
+  analyze.add_flag("--what-if", options.what_if, "What other values of constants bring and cut");
   analyze.footer(kAnalyzeFooter);
 }
 
@@ -151,6 +157,9 @@ void Finish(const CLI::App& app, const Flags& flags, const Raw& raw, Parsed& par
   if (command == "completion") parsed.completion = Completion(app);
   if (options.format == Format::kDot && command != "analyze") {
     parsed.exit = Refuse("-o dot is for analyze alone");
+  } else if (options.format == Format::kDot &&
+             (options.analyze.what_if || !options.analyze.whys.empty())) {
+    parsed.exit = Refuse("--why and --what-if are not for -o dot");
   } else if (options.watch &&
              (command == "flows" || command == "analyze" || command == "completion")) {
     parsed.exit = Refuse(command == "flows" ? "--watch is not for flows; use --follow"

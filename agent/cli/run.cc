@@ -18,6 +18,7 @@
 #include "agent/cli/analyze_dot.h"
 #include "agent/cli/analyze_json.h"
 #include "agent/cli/analyze_table.h"
+#include "agent/cli/analyze_why_table.h"
 #include "agent/cli/client.h"
 #include "agent/cli/document.h"
 #include "agent/cli/options.h"
@@ -108,12 +109,14 @@ int ShowFlows(const Session& session) {
   return status.ok() ? kExitOk : Fail(status);
 }
 
-std::string Document(const Analysis& analysis, Format format, Style style) {
+std::string Document(const Analysis& analysis, const Answers& answers, Format format,
+                     Style style) {
+  if (format == Format::kTable && !answers.empty()) return AnswersTable(analysis, answers, style);
   const Facts facts = FactsOf(analysis);
   switch (format) {
-    case Format::kJson: return AnalysisJson(analysis, facts);
+    case Format::kJson: return AnalysisJson(analysis, facts, answers);
     case Format::kYaml: {
-      const std::string json = AnalysisJson(analysis, facts);
+      const std::string json = AnalysisJson(analysis, facts, answers);
       return ToYaml(nlohmann::ordered_json::parse(json, nullptr, /*allow_exceptions=*/false));
     }
     case Format::kDot: return AnalysisDot(analysis, facts);
@@ -122,18 +125,22 @@ std::string Document(const Analysis& analysis, Format format, Style style) {
   return AnalysisTable(analysis, facts, style);
 }
 
+// One line, whatever names it quotes and however many problems a file has.
+int RefuseObject(const absl::Status& status) {
+  std::string message = base::Message(status);
+  for (size_t at = 0; (at = message.find('\n', at)) != std::string::npos;) {
+    message.replace(at, 1, "; ");
+  }
+  std::cerr << "agentctl: " << Printable(message) << "\n";
+  return kExitUsage;
+}
+
 int ShowAnalysis(const Options& options, Style style) {
   const auto analysis = Analyze(options.analyze);
-  if (!analysis.ok()) {
-    // One line, whatever names it quotes and however many problems a file has.
-    std::string message = base::Message(analysis.status());
-    for (size_t at = 0; (at = message.find('\n', at)) != std::string::npos;) {
-      message.replace(at, 1, "; ");
-    }
-    std::cerr << "agentctl: " << Printable(message) << "\n";
-    return kExitUsage;
-  }
-  std::cout << Document(*analysis, options.format, style) << std::flush;
+  if (!analysis.ok()) return RefuseObject(analysis.status());
+  const auto answers = AnswersTo(options.analyze, *analysis);
+  if (!answers.ok()) return RefuseObject(answers.status());
+  std::cout << Document(*analysis, *answers, options.format, style) << std::flush;
   if (std::cout) return kExitOk;
   std::cerr << "agentctl: writing the output: it could not be written whole\n";
   return kExitUnreachable;
