@@ -124,25 +124,23 @@ bool Engine::CallVisible(uint32_t index) {
   return true;
 }
 
-// A global function is verified by itself, for any arguments, and may be replaced while it runs.
+// A global function is verified by itself, for any arguments, and may be replaced while it runs; of a
+// static one called too deep nothing is known.
 bool Engine::CallOpaque(uint32_t index) {
   const uint32_t id = ContextOf(index, Kind::kForeign);
   WaitFor(id);
   const Context& callee = contexts_[id];
   if (!callee.returns) return false;
-  if (callee.foreign_writes) {
-    // SOUND: memory passed to a global function is checked like that passed to a helper; of a
-    // static one called too deep nothing is known.
-    const bool upwards = object_.functions[index].is_global;
-    for (int i = BPF_REG_1; i <= BPF_REG_5; ++i) {
-      if (upwards) WriteThrough(state_.registers[i], std::nullopt);
-    }
-    if (!upwards) WriteAnywhere();
+  if (object_.functions[index].is_global) {
+    // SOUND: memory passed to it counts as written whatever its body does, from the pointer upwards,
+    // like that passed to a helper (check_mem_reg() of the verifier).
+    for (int i = BPF_REG_1; i <= BPF_REG_5; ++i) WriteThrough(state_.registers[i], std::nullopt);
+    EndCall(Value::Any());
+    return true;
   }
+  if (callee.foreign_writes) WriteAnywhere();
   const Value& result = callee.exit.registers[BPF_REG_0];
-  EndCall(!result.MayPointToStack() || object_.functions[index].is_global
-              ? Value::Any()
-              : Value::OfKind(Kind::kUnknown));
+  EndCall(result.MayPointToStack() ? Value::OfKind(Kind::kUnknown) : Value::Any());
   return true;
 }
 

@@ -8,7 +8,7 @@
 namespace bonsai::reachability {
 namespace {
 
-constexpr size_t kMaxContexts = 16;  // a function, before its callers share one
+constexpr size_t kMaxContexts = 64;  // a function, before its callers share one
 constexpr uint32_t kNoContext = UINT32_MAX;
 constexpr uint8_t kExitChanges = 64, kEntryChanges = 8;  // before bounds that still move give up
 constexpr RegisterSet kResult = 1;   // r0

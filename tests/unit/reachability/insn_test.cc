@@ -225,14 +225,14 @@ TEST(Functions, ResultsStayApartByContext) {
 TEST(Functions, ManyContextsAreShared) {
   Code main;
   std::vector<uint32_t> calls;
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < 100; ++i) {
     main.push_back(MovImm(kR1, i));
     calls.push_back(static_cast<uint32_t>(main.size()));
     main.push_back(Call());
   }
   main.insert(main.end(), {MovImm(kR0, 0), Exit()});
   const ObjectSpec object = WithFunction(
-      main, calls, {JumpIf(BPF_JEQ, kR1, 59, 2), MovImm(kR0, 0), Exit(), MovImm(kR0, 1), Exit()},
+      main, calls, {JumpIf(BPF_JEQ, kR1, 99, 2), MovImm(kR0, 0), Exit(), MovImm(kR0, 1), Exit()},
       false);
   EXPECT_THAT(LivenessOf(object).functions[1].live_slots, ::testing::Each(true));
 }
