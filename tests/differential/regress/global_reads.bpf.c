@@ -25,3 +25,5 @@ SEC("tc") int p(struct __sk_buff *skb)
 		LEAF(0);
 	return r & 1;
 }
+
+char _license[] SEC("license") = "GPL";
