@@ -65,8 +65,6 @@ absl::StatusOr<std::vector<uint32_t>> Entries(const ObjectSpec& object,
   return entries;
 }
 
-constexpr std::string_view kExceptionTag = "exception_callback:";
-
 // Live programs with the contexts they start in, and what they may tail-call.
 class Fixpoint {
  public:

@@ -8,9 +8,6 @@ namespace {
 
 using object::Function;
 
-bool HasTarget(Flow flow) {
-  return flow == Flow::kJump || flow == Flow::kBranch || flow == Flow::kMayGoto;
-}
 bool GoesOn(Flow flow) { return flow != Flow::kJump && flow != Flow::kExit; }
 
 // Marks of one slot.

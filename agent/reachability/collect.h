@@ -2,10 +2,16 @@
 // From what the engine found to a Liveness; internal to reachability/.
 #pragma once
 
+#include <string_view>
+#include <vector>
+
 #include "agent/reachability/engine.h"
 #include "agent/reachability/liveness.h"
 
 namespace bonsai::reachability {
+
+// Tag of a program whose exceptions end in the function it names.
+inline constexpr std::string_view kExceptionTag = "exception_callback:";
 
 // A slot of a program array that the object fills.
 struct TailTarget {

@@ -88,6 +88,10 @@ inline Flow FlowOf(const Insn& insn) {
   return shape == Shape::kBranch ? Flow::kBranch : FlowOfOther(insn);
 }
 
+inline bool HasTarget(Flow flow) {
+  return flow == Flow::kJump || flow == Flow::kBranch || flow == Flow::kMayGoto;
+}
+
 // Slot that a jump at `slot` goes to; may lie outside of the function.
 int64_t TargetOf(const Insn& insn, uint32_t slot);
 

@@ -83,10 +83,6 @@ bool IsLoad(const Insn& insn) {
   return ClassOf(insn) == BPF_LDX && (ModeOf(insn) == BPF_MEM || ModeOf(insn) == kModeMemSx);
 }
 
-bool HasTarget(Flow flow) {
-  return flow == Flow::kJump || flow == Flow::kBranch || flow == Flow::kMayGoto;
-}
-
 bool IsAlu(const Insn& insn) { return ClassOf(insn) == BPF_ALU || ClassOf(insn) == BPF_ALU64; }
 
 // What a path knows of a constant that was loaded into a register.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "agent/reachability/collect.h"
+
 namespace bonsai::reachability {
 namespace {
 
@@ -12,8 +14,6 @@ using object::RefKind;
 
 // Visits beyond which programs are walked together.
 constexpr uint64_t kMaxVisits = 1u << 19;
-constexpr std::string_view kExceptionTag = "exception_callback:";
-
 }  // namespace
 
 Witnesses::Witnesses(const Subject& subject, const CodeGraph& graph,
