@@ -193,7 +193,13 @@ void Engine::RunCallback(int32_t helper, uint32_t function) {
                        [&](const Value& value) { return (value.*is)(); });
   };
   const bool visible = any(&Value::MayPointToVisible);
-  if (!visible || object_.functions[function].is_global || state_.callers() + 2 > kMaxFrames) {
+  const auto key = std::make_tuple(current_, block_, function);
+  const auto known = callbacks_.find(key);
+  // Callbacks that call callbacks from many places would have a context for each way to get there.
+  const bool too_many =
+      known == callbacks_.end() && callback_contexts_[function] >= MaxContexts();
+  if (!visible || object_.functions[function].is_global || state_.callers() + 2 > kMaxFrames ||
+      too_many) {
     const uint32_t id =
         ContextOf(function, any(&Value::MayPointToStack) ? Kind::kForeign : Kind::kNumber);
     WaitFor(id);
@@ -202,13 +208,12 @@ void Engine::RunCallback(int32_t helper, uint32_t function) {
     ForeignWrite();
     return;
   }
-  const auto key = std::make_tuple(current_, block_, function);
   State entry = state_;
   entry.PushFrame();
   entry.registers.fill(Value::Any());
   std::copy(arguments.begin(), arguments.end(), &entry.registers[BPF_REG_1]);
   entry.registers[BPF_REG_10] = Value::Pointer(Kind::kStack, entry.callers(), 0);
-  const auto known = callbacks_.find(key);
+  callback_contexts_[function] += known == callbacks_.end();
   const uint32_t id = known != callbacks_.end()
                           ? known->second
                           : callbacks_.emplace(key, NewContext(function, entry)).first->second;

@@ -9,6 +9,8 @@ namespace bonsai::reachability {
 namespace {
 
 constexpr size_t kMaxContexts = 64;  // a function, before its callers share one
+// Blocks of all contexts together, before each function's callers share one.
+constexpr uint64_t kMaxContextBlocks = 1 << 20;
 constexpr uint32_t kNoContext = UINT32_MAX;
 constexpr uint8_t kExitChanges = 64, kEntryChanges = 8;  // before bounds that still move give up
 constexpr RegisterSet kResult = 1;   // r0
@@ -67,7 +69,7 @@ uint32_t Engine::ContextFor(uint32_t function, const Arguments& arguments, const
   if (known == kNoContext) {
     const uint32_t id = NewContext(function, entry);
     by_function_[function].push_back(id);
-    contexts_[id].shared = by_function_[function].size() > kMaxContexts;
+    contexts_[id].shared = by_function_[function].size() > MaxContexts();
     Enter(id, entry);
     return id;
   }
@@ -87,7 +89,11 @@ uint32_t Engine::Match(uint32_t function, const State& entry) {
       return id;
     }
   }
-  return by_function_[function].size() < kMaxContexts ? kNoContext : shared;
+  return by_function_[function].size() < MaxContexts() ? kNoContext : shared;
+}
+
+size_t Engine::MaxContexts() const {
+  return context_blocks_ < kMaxContextBlocks ? kMaxContexts : 0;
 }
 
 uint32_t Engine::NewContext(uint32_t function, const State& entry) {
@@ -98,6 +104,7 @@ uint32_t Engine::NewContext(uint32_t function, const State& entry) {
   context.entry = entry;
   context.heads.resize(cfg.heads.size());
   context.facts.resize(cfg.blocks.size());
+  context_blocks_ += cfg.blocks.size();
   context.pending.resize((cfg.heads.size() + 63) / 64);
   return id;
 }

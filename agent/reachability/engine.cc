@@ -37,6 +37,7 @@ Engine::Engine(const object::ObjectSpec& object, const constants::ConstantSet& c
       cfgs_(object.functions.size()),
       origins_(object.data_sections.size()),
       by_function_(object.functions.size()),
+      callback_contexts_(object.functions.size()),
       part_budget_(PartBudget(object)) {}
 
 const Cfg& Engine::CfgOf(uint32_t function) {

@@ -111,6 +111,7 @@ class Engine {
   // ---- contexts.cc: functions and their callers
   uint32_t ContextFor(uint32_t function, const Arguments& arguments, const State* caller);
   uint32_t NewContext(uint32_t function, const State& entry);
+  size_t MaxContexts() const;  // of a function
   void Enter(uint32_t context, const State& entry);
   uint32_t Match(uint32_t function, const State& entry);
   void MergeExit(const State& state, const Value& result);
@@ -179,8 +180,10 @@ class Engine {
   size_t states_left_ = 0;                    // in the last chunk
   std::deque<Context> contexts_;              // stable addresses
   std::vector<std::vector<uint32_t>> by_function_;
+  uint64_t context_blocks_ = 0;               // of all contexts
   // Contexts of callbacks that are called again and again: (context, block) of the call, function.
   std::map<std::tuple<uint32_t, uint32_t, uint32_t>, uint32_t> callbacks_;
+  std::vector<uint32_t> callback_contexts_;   // by function: how many of these
   std::vector<uint32_t> stack_;               // scheduled contexts, the last one runs
   absl::Status status_;
   uint64_t blocks_run_ = 0;

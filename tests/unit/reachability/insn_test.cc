@@ -308,6 +308,33 @@ TEST(Functions, CallbacksThatNoRoundCallsAreDead) {
   EXPECT_TRUE(live(1));
 }
 
+// Eight callbacks deep, each called from sixteen places, with a pointer to the first frame: a context
+// for each way to get to the last one would be four thousand million.
+TEST(Functions, CallbacksOfCallbacksShareContexts) {
+  constexpr uint32_t kDepth = 8, kCalls = 16;
+  ObjectSpec object = ObjectOf({});
+  for (uint32_t f = 0; f <= kDepth; ++f) {
+    Code code{Mov(6, f == 0 ? kFp : kR2)};
+    std::vector<Ref> refs;
+    for (uint32_t call = 0; f < kDepth && call < kCalls; ++call) {
+      refs.push_back({.slot = static_cast<uint32_t>(code.size()) + 1,
+                      .kind = RefKind::kFunctionAddress, .index = f + 1});
+      code.insert(code.end(), {MovImm(kR1, 9), Make(BPF_LD | BPF_IMM | BPF_DW, kR2, 0, 0, 0),
+                               Make(0, 0, 0, 0, 0), Mov(kR3, 6), Helper(BPF_FUNC_loop)});
+    }
+    code.insert(code.end(), {Make(BPF_ST | BPF_MEM | BPF_DW, 6, 0, -8, 1), MovImm(kR0, 0), Exit()});
+    object::Function made = FunctionOf(f == 0 ? "main" : "callback", std::move(code), f == 0);
+    made.refs = std::move(refs);
+    if (f == 0) {
+      object.functions[0] = std::move(made);
+    } else {
+      object.functions.push_back(std::move(made));
+    }
+  }
+  const Liveness liveness = LivenessOf(object);
+  for (const FunctionLiveness& function : liveness.functions) EXPECT_TRUE(function.live);
+}
+
 // r2 is shifted once a round: only a walk round by round knows that it ends as 1 << rounds.
 TEST(Paths, LoopsOfAConstantNumberOfRoundsAreWalked) {
   const auto doubled = [](int rounds) {
