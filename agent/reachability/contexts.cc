@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kMaxContexts = 64;  // a function, before its callers share one
 // Blocks of all contexts together, before each function's callers share one.
-constexpr uint64_t kMaxContextBlocks = 1 << 20;
+constexpr uint64_t kMaxContextBlocks = 1 << 18;
 constexpr uint32_t kNoContext = UINT32_MAX;
 constexpr uint8_t kExitChanges = 64, kEntryChanges = 8;  // before bounds that still move give up
 constexpr RegisterSet kResult = 1;   // r0
