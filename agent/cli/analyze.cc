@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 
 #include "agent/base/status.h"
 
@@ -37,9 +38,7 @@ absl::Status Complete(const AnalyzeOptions& options, Analysis& analysis) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<Analysis> Analyze(const AnalyzeOptions& options) {
+absl::StatusOr<Analysis> Run(const AnalyzeOptions& options) {
   const Clock::time_point start = Clock::now();
   // Not copied: this is half of the reading, and the process ends with the answer.
   ASSIGN_OR_RETURN(object::ObjectSpec object,
@@ -48,6 +47,17 @@ absl::StatusOr<Analysis> Analyze(const AnalyzeOptions& options) {
                     .read_seconds = SecondsSince(start)};
   RETURN_IF_ERROR(base::Annotate(Complete(options, analysis), options.object));
   return analysis;
+}
+
+}  // namespace
+
+absl::StatusOr<Analysis> Analyze(const AnalyzeOptions& options) {
+  // Whatever an object makes of it: one line, and no crash.
+  try {
+    return Run(options);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(options.object + ": not enough memory");
+  }
 }
 
 }  // namespace bonsai::cli

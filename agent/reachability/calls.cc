@@ -33,10 +33,16 @@ void Engine::WriteThrough(const Value& pointer, std::optional<uint32_t> size) {
   switch (pointer.kind) {
     case Kind::kStack: {
       const Bounds64 at = tables_.BoundsOf(pointer.scalar());
+      const bool exact = pointer.is_const && size;
       const SlotSet slots =
           SlotsBetween(at.smin, at.smax, size ? *size : uint32_t{kStackBytes});
-      state_.ChangeFrame(pointer.index,
-                         [&](Stack& frame) { frame.Clobber(slots, tables_.stacks); });
+      state_.ChangeFrame(pointer.index, [&](Stack& frame) {
+        if (exact) {
+          frame.ClobberBytes(at.smin, *size, tables_.stacks);
+        } else {
+          frame.Clobber(slots, tables_.stacks);
+        }
+      });
       return;
     }
     case Kind::kForeign:
@@ -67,6 +73,9 @@ void Engine::CallHelper(const Insn& insn) {
           tables_.BoundsOf(state_.registers[effect.size_argument].AsNumber());
       if (bytes.umax <= kStackBytes) size = static_cast<uint32_t>(bytes.umax);
     }
+    if (effect.size != 0) size = static_cast<uint32_t>(effect.size);
+    const Value& map = state_.registers[BPF_REG_1];
+    if (effect.map_value && map.kind == Kind::kMap) size = object_.maps[map.index].value_size;
     WriteThrough(pointer, size);
   }
   // SOUND: no helper returns a pointer into a stack.

@@ -15,7 +15,7 @@ using object::RefKind;
 constexpr uint8_t kVisitsAtLoopHead = 3;  // before bounds that still move give up
 constexpr uint8_t kVisitsAnywhere = 32;
 // States kept apart at one place: rounds of a loop, ways to get somewhere else.
-constexpr size_t kPartsInLoop = 64, kPartsElsewhere = 32;
+constexpr size_t kPartsInLoop = 256, kPartsElsewhere = 32;
 // What may be spent on them in all, in blocks run: the smaller the object, the more for each slot.
 // An object of the size of ours is followed like the verifier does; at 60 thousand slots it is a few
 // percent of what the analysis costs anyway, and time stays linear.
@@ -167,7 +167,8 @@ uint32_t Engine::FinishBlock(const Block& block, const Ref* ref) {
       }
       if (ref != nullptr && ref->kind == RefKind::kExtern) {
         CallKfunc();
-        return block.next;
+        // SOUND: an exception unwinds; nothing behind it runs.
+        return IsThrow(*ref) ? kNoBlock : block.next;
       }
       status_ = base::InvalidArgument("analysing object {}: function {}, slot {}: call of nothing",
                                       object_.name, function_->name, block.last());
@@ -176,6 +177,10 @@ uint32_t Engine::FinishBlock(const Block& block, const Ref* ref) {
       Havoc();
       return kNoBlock;
   }
+}
+
+bool Engine::IsThrow(const Ref& ref) const {
+  return ref.index < object_.externs.size() && object_.externs[ref.index] == "bpf_throw";
 }
 
 // state_ also goes to `block`.

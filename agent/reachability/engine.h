@@ -128,6 +128,7 @@ class Engine {
   void RunFrom(uint32_t block);
   uint32_t RunBlock(const Block& block);
   uint32_t FinishBlock(const Block& block, const object::Ref* ref);
+  bool IsThrow(const object::Ref& ref) const;
   void Arrive(uint32_t block);
   State* NewState(const State& state);
   bool KeepApart(const Block& block, Head& head);

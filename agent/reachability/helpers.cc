@@ -62,6 +62,22 @@ int SizeArgument(int32_t helper, int argument) {
   }
 }
 
+// What helpers with an output argument of one type write there, in bytes, or 0.
+int SizeOfResult(int32_t helper, int argument) {
+  switch (helper) {
+    case BPF_FUNC_dynptr_from_mem: case BPF_FUNC_ringbuf_reserve_dynptr:
+      return argument == 4 ? 16 : 0;
+    case BPF_FUNC_ringbuf_submit_dynptr: case BPF_FUNC_ringbuf_discard_dynptr:
+      return argument == 1 ? 16 : 0;
+    case BPF_FUNC_strtol: case BPF_FUNC_strtoul:
+      return argument == 4 ? 8 : 0;
+    case BPF_FUNC_check_mtu:
+      return argument == 3 ? 4 : 0;
+    default:
+      return 0;
+  }
+}
+
 }  // namespace
 
 int CallbackArgument(int32_t helper) {
@@ -81,7 +97,9 @@ bool IsKnownHelper(int32_t helper) { return helper > 0 && helper <= BPF_FUNC_cgr
 
 HelperWrites WritesOf(int32_t helper, int argument) {
   if (ReadsOnly(helper)) return {.writes = false};
-  return {.writes = true, .size_argument = SizeArgument(helper, argument)};
+  const bool pops = helper == BPF_FUNC_map_pop_elem || helper == BPF_FUNC_map_peek_elem;
+  return {.size_argument = SizeArgument(helper, argument), .size = SizeOfResult(helper, argument),
+          .map_value = pops && argument == 2};
 }
 
 }  // namespace bonsai::reachability

@@ -10,7 +10,9 @@ inline constexpr int kHelperTailCall = 12;
 
 struct HelperWrites {
   bool writes = true;    // to the memory an argument points to
-  int size_argument = 0;  // 1..5: at most as many bytes as that argument says; 0: any number upwards
+  int size_argument = 0;  // 1..5: at most as many bytes as that argument says
+  int size = 0;           // at most so many bytes; both 0: any number upwards
+  bool map_value = false;  // a value of the map in r1
 };
 
 // The argument that is a function the helper calls, or 0.

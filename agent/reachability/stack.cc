@@ -141,9 +141,15 @@ void Stack::Store(Scalar offset, uint32_t size, const Value& value, Tables& tabl
   for (SlotSet rest = SlotsBetween(at.smin, at.smax, size); rest != 0; rest &= rest - 1) {
     const int slot = std::countr_zero(rest), i = slot % 8;
     StackPage& page = Writable(static_cast<size_t>(slot) / 8, tables.stacks);
+    // What is zero stays so when zero is written, wherever that is.
+    const bool zero = value.IsNumber() && value.scalar().Is(0);
+    if (zero && (page.known & PageBit(i)) && page.slots[i].IsNumber() &&
+        page.slots[i].scalar().Is(0)) {
+      continue;
+    }
     if (value.MayPointToStack()) page.pointers |= PageBit(i);
     page.Forget(i);
-    page.SetZero(i, 0);
+    if (!zero) page.SetZero(i, 0);
   }
 }
 
@@ -192,6 +198,23 @@ void Stack::Clobber(SlotSet slots, StackPools& pools) {
     for (int i = 0; i < StackPage::kSlots; ++i) {
       if (written & PageBit(i)) page.SetZero(i, 0);
     }
+  }
+}
+
+void Stack::ClobberBytes(int64_t offset, uint32_t size, StackPools& pools) {
+  const int64_t first = std::max<int64_t>(offset, -kStackBytes);
+  const int64_t end = std::min<int64_t>(offset + size, 0);
+  for (int64_t at = first; at < end;) {
+    const auto slot = static_cast<int>((at + kStackBytes) / 8);
+    const int64_t next = std::min<int64_t>(end, (slot + 1) * 8 - kStackBytes);
+    const int i = slot % 8;
+    StackPage& page = Writable(static_cast<size_t>(slot) / 8, pools);
+    const uint8_t bytes = ByteMask(static_cast<uint32_t>((at + kStackBytes) % 8),
+                                   static_cast<uint32_t>(next - at));
+    page.pointers |= PageBit(i);
+    page.Forget(i);
+    page.SetZero(i, static_cast<uint8_t>(page.ZeroOf(i) & ~bytes));
+    at = next;
   }
 }
 

@@ -78,6 +78,8 @@ class Stack {
   void Store(Scalar offset, uint32_t size, const Value& value, Tables& tables);
   // Something else may have written to these slots, pointers too.
   void Clobber(SlotSet slots, StackPools& pools);
+  // The same for `size` bytes from r10 + `offset` on: other bytes that are zero stay so.
+  void ClobberBytes(int64_t offset, uint32_t size, StackPools& pools);
   // Takes `other` in. True: that said something new. `widen`: see Tables::Join.
   bool Merge(const Stack& other, bool widen, Tables& tables);
   // Whether every content of `other` is one of this.

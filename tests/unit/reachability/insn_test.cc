@@ -146,6 +146,17 @@ TEST(Insn, HelpersWriteUpwardsFromTheirPointer) {
   EXPECT_FALSE(Knows(with(BPF_FUNC_loop, -32), 7));  // a callback may write anywhere
 }
 
+TEST(Insn, HelpersLeaveTheZerosBehindTheirBytes) {
+  const auto code = [](int bytes) {
+    // bpf_get_current_comm(fp - 16, bytes), four zeros at fp - 4.
+    return Code{MovImm(kR2, 0), Store(BPF_W, -4, kR2), Mov(kR1, kFp),
+                Make(BPF_ALU64 | BPF_ADD | BPF_K, kR1, 0, 0, -16), MovImm(kR2, bytes),
+                Helper(BPF_FUNC_get_current_comm), Fetch(BPF_W, kR1, -4)};
+  };
+  EXPECT_TRUE(Knows(code(12), 0));
+  EXPECT_FALSE(Knows(code(13), 0));
+}
+
 TEST(Insn, LongJumpsAndMayGoto) {
   const Code code{Make(BPF_JMP32 | BPF_JA, 0, 0, 0, 2), MovImm(kR0, 1), Exit(),
                   Make(BPF_JMP | 0xe0, 0, 0, 1, 0), MovImm(kR1, 5), MovImm(kR0, 0), Exit()};
