@@ -120,6 +120,19 @@ Attempt ReadTwice(int dir_fd, const std::string& path, bool shrinking) {
   return std::optional(std::move(second->raw));
 }
 
+// What file times are rounded to.
+std::chrono::nanoseconds Tick() {
+  timespec resolution = {};
+  clock_getres(CLOCK_REALTIME_COARSE, &resolution);
+  return std::chrono::nanoseconds(Nanoseconds(resolution));
+}
+
+// When a name in the directory was last added or removed; -1: no one knows.
+int64_t DirectoryTime(int dir_fd) {
+  struct stat info = {};
+  return fstat(dir_fd, &info) == 0 ? Nanoseconds(info.st_mtim) : -1;
+}
+
 // `data`: the target of ..data; `linked_ns`: when the link was made. A kubelet removes the old
 // target's files one by one after it has moved the link; a target that is still linked *after* it
 // was read was whole while it was read. (Its inode number cannot have been given to a new
@@ -130,6 +143,12 @@ Attempt ReadProjected(int dir_fd, const UniqueFd& data, int64_t linked_ns,
   if (!content.ok() && !absl::IsNotFound(content.status())) return content.status();
   Attempt result = std::nullopt;
   if (content.ok() && content->modified_ns <= linked_ns) {
+    // Times are those of clock ticks: what was removed within the tick of the link looks older than
+    // it. A tick later whoever removes a whole directory has moved on.
+    if (linked_ns - content->modified_ns < Tick().count()) {
+      std::this_thread::sleep_for(Tick());
+      if (DirectoryTime(data.get()) != content->directory_ns) return std::nullopt;
+    }
     result = std::optional(std::move(content->raw));
   } else {
     result = ReadTwice(data.get(), path, true);

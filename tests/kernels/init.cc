@@ -51,7 +51,8 @@ int main() {
   Mount("proc", "/proc");
   Mount("sysfs", "/sys");
   Mount("bpf", "/sys/fs/bpf");
-  Mount("tmpfs", "/tmp");
+  // On the root itself, which is memory too: the programs may have been built below it.
+  mkdir("/tmp", 01777);
   utsname name = {};
   uname(&name);
   std::printf("\nKERNEL %s\n", name.release);

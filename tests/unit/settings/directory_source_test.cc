@@ -159,7 +159,7 @@ TEST(ReadDirectory, NeverTakesADirectoryBeingDeletedForASmallerOne) {
     for (int round = 0; round < 300; ++round) {
       ConfigMapDir dir(path);
       dir.Swap(Generation(round));
-      std::this_thread::sleep_for(std::chrono::microseconds(round * 17 % 3000));
+      std::this_thread::sleep_for(std::chrono::microseconds(round * 89 % 14000));
       fs::remove_all(path);
     }
     done = true;
