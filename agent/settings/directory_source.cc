@@ -133,6 +133,12 @@ int64_t DirectoryTime(int dir_fd) {
   return fstat(dir_fd, &info) == 0 ? Nanoseconds(info.st_mtim) : -1;
 }
 
+// Whether ..data still leads there.
+bool IsLinked(int dir_fd, const UniqueFd& data) {
+  const UniqueFd now = OpenDirectory(dir_fd, kDataLink);
+  return now.valid() && SameInode(data.get(), now.get());
+}
+
 // `data`: the target of ..data; `linked_ns`: when the link was made. A kubelet removes the old
 // target's files one by one after it has moved the link; a target that is still linked *after* it
 // was read was whole while it was read. (Its inode number cannot have been given to a new
@@ -142,19 +148,22 @@ Attempt ReadProjected(int dir_fd, const UniqueFd& data, int64_t linked_ns,
   auto content = ReadAll(data.get(), path);
   if (!content.ok() && !absl::IsNotFound(content.status())) return content.status();
   Attempt result = std::nullopt;
-  if (content.ok() && content->modified_ns <= linked_ns) {
-    // Times are those of clock ticks: what was removed within the tick of the link looks older than
-    // it. A tick later whoever removes a whole directory has moved on.
-    if (linked_ns - content->modified_ns < Tick().count()) {
-      std::this_thread::sleep_for(Tick());
-      if (DirectoryTime(data.get()) != content->directory_ns) return std::nullopt;
-    }
+  const bool by_time = content.ok() && content->modified_ns <= linked_ns;
+  if (by_time) {
     result = std::optional(std::move(content->raw));
   } else {
     result = ReadTwice(data.get(), path, true);
   }
-  const UniqueFd now = OpenDirectory(dir_fd, kDataLink);
-  if (!now.valid() || !SameInode(data.get(), now.get())) return std::nullopt;
+  if (!IsLinked(dir_fd, data)) return std::nullopt;
+  // Times are those of clock ticks: what was removed within the tick of the link looks older than it.
+  // A tick later whoever removes all of it has moved on, and so has who linked another one.
+  if (by_time && linked_ns - content->modified_ns < Tick().count()) {
+    std::this_thread::sleep_for(Tick());
+    if (IsLinked(dir_fd, data) ? DirectoryTime(data.get()) != content->directory_ns
+                               : !OpenDirectory(dir_fd, kDataLink).valid()) {
+      return std::nullopt;
+    }
+  }
   return result;
 }
 
