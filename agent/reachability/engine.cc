@@ -111,7 +111,6 @@ void Engine::RunHead(uint32_t id, uint32_t number) {
 void Engine::RunFrom(uint32_t block) {
   while (status_.ok()) {
     block_ = block;
-    ++blocks_run_;
     if (in_part_) SpendOnParts(1);
     here_->facts[block].flags |= kReached;
     block = RunBlock(cfg_->blocks[block]);
@@ -248,8 +247,11 @@ void Engine::Havoc() {
   for (uint32_t block = 0; block < cfg_->blocks.size(); ++block) {
     Head& head = here_->heads[cfg_->blocks[block].head];
     if (head.state != nullptr && head.state->Covers(state_, kAllRegisters, tables_)) continue;
-    if (head.state == nullptr) head.state = NewState(state_);
-    *head.state = state_;
+    if (head.state == nullptr) {
+      head.state = NewState(state_);
+    } else {
+      *head.state = state_;
+    }
     head.pending = true;
     Schedule(current_, cfg_->blocks[block].head);
   }

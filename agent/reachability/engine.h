@@ -103,7 +103,6 @@ class Engine {
 
   const Context& context(uint32_t id) const { return contexts_[id]; }
   size_t context_count() const { return contexts_.size(); }
-  uint64_t blocks_run() const { return blocks_run_; }  // moves whenever something new is learnt
   const Cfg& CfgOf(uint32_t function);
   const Provenance& provenance() const { return tables_.provenance; }
 
@@ -187,7 +186,6 @@ class Engine {
   std::vector<uint32_t> callback_contexts_;   // by function: how many of these
   std::vector<uint32_t> stack_;               // scheduled contexts, the last one runs
   absl::Status status_;
-  uint64_t blocks_run_ = 0;
   uint64_t part_budget_;                      // blocks still to be run for states kept apart
 
   // While a head runs.

@@ -49,8 +49,7 @@ Access AccessOfOther(const Insn& insn) {
       if (UsesRegister(insn)) access.reads |= Bit(insn.src);
       return access;
     }
-    case BPF_LD:
-      if (IsLoadImm64(insn)) return {0, Bit(insn.dst)};
+    case BPF_LD:  // of the packet: the opcode tells of a 64-bit immediate
       return {static_cast<RegisterSet>(Bit(BPF_REG_6) | Bit(insn.src)), kCallWrites};
     case BPF_LDX:
       return {Bit(insn.src), Bit(insn.dst)};
