@@ -42,7 +42,7 @@ struct Cfg {
   bool opaque = false;
 };
 
-Cfg BuildCfg(const object::Function& function);
+struct Told;
 
 // Registers read before they are written, and written, by instructions in order; the same of stack
 // slots, as far as r10 is the base: what is reached through other pointers is not in it.
@@ -51,6 +51,9 @@ struct Access {
   SlotSet slot_reads = 0, slot_writes = 0;
 
   void Add(const Insn& insn);  // after all others
+  // One whose opcode tells.
+  void AddTold(const Insn& insn, const Told& told, uint32_t registers);
+  const Insn* AddStraight(const Insn* insn, const Insn* end);
 };
 Access AccessOfOther(const Insn& insn);
 
@@ -60,55 +63,144 @@ inline SlotSet SlotsAt(int64_t offset) {
 }
 
 // What an opcode tells of it. Looked up, not branched on: the next instruction is anyone's guess.
-enum : uint8_t {
-  kReadsDst = 1, kReadsSrc = 2, kWritesDst = 4, kLoads = 8, kStores = 16, kNotTold = 32
+struct Told {
+  // To be masked with kRegisterBits of the registers: dst in the lower half, src in the upper.
+  uint32_t reads = 0, writes = 0;
+  uint32_t what = 0;
 };
-constexpr uint8_t AccessOfOpcode(uint8_t opcode) {
-  const uint8_t source = (opcode & BPF_X) != 0 ? kReadsSrc : 0;
-  if (opcode == (BPF_LD | BPF_IMM | BPF_DW)) return kWritesDst;
+enum : uint32_t {
+  kOther = 1,                // not told: see AccessOfOther()
+  kLoads = 2, kStores = 4,
+  kStraight = 8,             // the flow goes on behind it if its registers are valid
+  kStraightWithoutOffset = 16,  // ... and it has no offset
+};
+constexpr Told TellOf(uint8_t opcode) {
+  constexpr uint32_t kDst = 0xffff, kSrc = 0xffff0000;
+  const uint32_t source = (opcode & BPF_X) != 0 ? kSrc : 0;
+  if (opcode == (BPF_LD | BPF_IMM | BPF_DW)) return {.writes = kDst};
   switch (ShapeOf(opcode)) {
     case Shape::kAlu:
-      return static_cast<uint8_t>(((opcode & 0xf0) == BPF_MOV ? 0 : kReadsDst) | source | kWritesDst);
+      return {.reads = ((opcode & 0xf0) == BPF_MOV ? 0 : kDst) | source, .writes = kDst,
+              .what = kStraightWithoutOffset};
     case Shape::kMemory:
-      if ((opcode & 0x07) == BPF_LDX) return kReadsSrc | kWritesDst | kLoads;
-      return static_cast<uint8_t>(kReadsDst | ((opcode & 0x07) == BPF_STX ? kReadsSrc : 0) |
-                                  kStores);
+      if ((opcode & 0x07) == BPF_LDX) {
+        return {.reads = kSrc, .writes = kDst, .what = kLoads | kStraight};
+      }
+      return {.reads = kDst | ((opcode & 0x07) == BPF_STX ? kSrc : 0), .what = kStores | kStraight};
     case Shape::kBranch:
-      return static_cast<uint8_t>(kReadsDst | source);
+      return {.reads = kDst | source};
     default:
-      return kNotTold;
+      return {.what = kOther};
   }
 }
-inline constexpr std::array<uint8_t, 256> kAccesses = [] {
-  std::array<uint8_t, 256> accesses{};
+inline constexpr std::array<Told, 256> kTold = [] {
+  std::array<Told, 256> told{};
   for (int opcode = 0; opcode < 256; ++opcode) {
-    accesses[static_cast<size_t>(opcode)] = AccessOfOpcode(static_cast<uint8_t>(opcode));
+    told[static_cast<size_t>(opcode)] = TellOf(static_cast<uint8_t>(opcode));
   }
-  return accesses;
+  return told;
 }();
 
-// SOUND: at least what the instruction reads, at most what it writes for sure.
-inline void Access::Add(const Insn& insn) {
-  const uint32_t what = kAccesses[insn.opcode];
-  if (what & kNotTold) {
-    const Access one = AccessOfOther(insn);
-    reads |= static_cast<RegisterSet>(one.reads & ~writes);
-    writes |= one.writes;
-    return;
+// By src * 16 + dst: their bits, src's in the upper half; 0 when there is no such register.
+inline constexpr std::array<uint32_t, 256> kRegisterBits = [] {
+  std::array<uint32_t, 256> bits{};
+  for (uint32_t src = 0; src < kRegisters; ++src) {
+    for (uint32_t dst = 0; dst < kRegisters; ++dst) {
+      bits[src * 16 + dst] = uint32_t{1} << (src + 16) | uint32_t{1} << dst;
+    }
   }
-  const uint32_t read = (what & 1) << insn.dst | (what >> 1 & 1) << insn.src;
-  reads |= static_cast<RegisterSet>(read & ~uint32_t{writes});
-  writes |= static_cast<RegisterSet>((what >> 2 & 1) << insn.dst);
-  if ((what & kLoads) && insn.src == BPF_REG_10) {
-    slot_reads |= SlotsAt(insn.offset) & ~slot_writes;
-  } else if ((what & kStores) && insn.dst == BPF_REG_10 && SizeOf(insn) == 8 &&
-             insn.offset % 8 == 0) {
+  return bits;
+}();
+inline uint32_t RegisterBits(const Insn& insn) {
+  return kRegisterBits[static_cast<size_t>(insn.src) << 4 | insn.dst];
+}
+
+inline bool GoesStraight(const Insn& insn, const Told& told, uint32_t registers) {
+  const bool straight = (told.what & kStraight) != 0 ||
+                        ((told.what & kStraightWithoutOffset) != 0 && insn.offset == 0);
+  return straight && registers != 0;
+}
+
+// SOUND: at least what the instruction reads, at most what it writes for sure.
+inline void Access::AddTold(const Insn& insn, const Told& told, uint32_t registers) {
+  const uint32_t read = registers & told.reads;
+  reads |= static_cast<RegisterSet>((read | read >> 16) & ~uint32_t{writes});
+  writes |= static_cast<RegisterSet>(registers & told.writes);
+  if ((told.what & (kLoads | kStores)) == 0) return;
+  if ((told.what & kLoads) != 0) {
+    if (insn.src == BPF_REG_10) slot_reads |= SlotsAt(insn.offset) & ~slot_writes;
+  } else if (insn.dst == BPF_REG_10 && SizeOf(insn) == 8 && insn.offset % 8 == 0) {
     slot_writes |= SlotsAt(insn.offset);
   }
 }
 
-// Fills in Block::live_registers and read_slots. `accesses` by block; `order`: blocks, later ones of a path later.
+// The first of [insn, end) that does not go straight; takes in those before it.
+inline const Insn* Access::AddStraight(const Insn* insn, const Insn* end) {
+  Access all = *this;  // in registers
+  for (; insn != end; ++insn) {
+    const Told& told = kTold[insn->opcode];
+    const uint32_t registers = RegisterBits(*insn);
+    if (!GoesStraight(*insn, told, registers)) break;
+    all.AddTold(*insn, told, registers);
+  }
+  *this = all;
+  return insn;
+}
+
+inline void Access::Add(const Insn& insn) {
+  const Told& told = kTold[insn.opcode];
+  if ((told.what & kOther) == 0) {
+    AddTold(insn, told, RegisterBits(insn));
+    return;
+  }
+  const Access one = AccessOfOther(insn);
+  reads |= static_cast<RegisterSet>(one.reads & ~writes);
+  writes |= one.writes;
+}
+
+// Fills in Block::live_registers and read_slots. `accesses` by block; `order`: blocks, later ones of a
+// path later; `back`: those that lead to one before them or to themselves.
 void FindLiveRegisters(const std::vector<Access>& accesses, const std::vector<uint32_t>& order,
-                       Cfg& cfg);
+                       const std::vector<uint32_t>& back, std::vector<Block>& blocks);
+
+// Builds one after another, so that what it works with is allocated once.
+class CfgBuilder {
+ public:
+  Cfg Build(const object::Function& function);
+
+ private:
+  uint32_t size() const { return static_cast<uint32_t>(function_->insns.size()); }
+  bool IsStart(uint32_t slot) const { return starts_[slot / 64] >> (slot % 64) & 1; }
+  uint32_t NextStart(uint32_t slot) const;  // behind it, or size()
+  void SetStart(uint32_t slot) { starts_[slot / 64] |= uint64_t{1} << (slot % 64); }
+  void Clear();
+  void Scan();
+  uint32_t ScanBlock(uint32_t begin);
+  Flow ScanOther(const Insn& insn, uint32_t begin, uint32_t& slot);
+  void Split();
+  void MarkTarget(int64_t target, uint32_t slot);
+  void ScanOpaque();
+  void AddBlock(const Block& block);
+  uint32_t BlockAt(int64_t slot) const;
+  void Connect();
+  void Order();
+  void MarkHeads();
+  void MarkHead(uint32_t block, bool entry, bool met);
+
+  const object::Function* function_ = nullptr;
+  std::vector<uint64_t> starts_;     // slots where blocks begin, a set of bits
+  std::vector<uint32_t> block_at_;   // by slot: right where a block begins
+  size_t next_ref_ = 0;              // the first one not before the block that is scanned
+  std::vector<Block> blocks_, unsplit_blocks_;
+  std::vector<Access> accesses_, unsplit_accesses_;  // by block
+  std::vector<uint32_t> order_;      // blocks, those before others first as far as that can be
+  std::vector<uint8_t> edges_;       // by block: to it; 2: or more
+  std::vector<uint32_t> heads_;
+  std::vector<uint32_t> back_;       // blocks that lead to one before them in order_
+  bool opaque_ = false;
+  bool backward_ = false;            // some jump does not go forward
+  bool split_ = false;               // ... and that to the middle of a block
+};
+Cfg BuildCfg(const object::Function& function);
 
 }  // namespace bonsai::reachability

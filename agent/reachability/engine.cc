@@ -41,7 +41,7 @@ Engine::Engine(const object::ObjectSpec& object, const constants::ConstantSet& c
       part_budget_(PartBudget(object)) {}
 
 const Cfg& Engine::CfgOf(uint32_t function) {
-  if (!cfgs_[function]) cfgs_[function] = std::make_unique<Cfg>(BuildCfg(object_.functions[function]));
+  if (!cfgs_[function]) cfgs_[function] = std::make_unique<Cfg>(builder_.Build(object_.functions[function]));
   return *cfgs_[function];
 }
 
@@ -128,21 +128,29 @@ void Engine::RunFrom(uint32_t block) {
 
 // Returns the block to go on with, if any.
 uint32_t Engine::RunBlock(const Block& block) {
-  const object::Insns insns = function_->insns;
+  const Insn* const insns = function_->insns.data();
   const Ref* ref = function_->refs.data() + block.first_ref;
   const Ref* const end = function_->refs.data() + function_->refs.size();
-  const uint32_t stop = block.flow == Flow::kNext ? block.end : block.last();
-  uint32_t slot = block.begin;
-  while (slot < stop) {
+  const uint32_t last = block.last();
+  const uint32_t stop = block.flow == Flow::kNext ? block.end : last;
+  uint32_t next_ref = ref == end ? UINT32_MAX : ref->slot;
+  // The reference of an instruction; null: none. To be asked in order.
+  const auto ref_at = [&](uint32_t slot) -> const Ref* {
+    if (slot < next_ref) return nullptr;
     while (ref != end && ref->slot < slot) ++ref;
+    const Ref* const found = ref != end && ref->slot == slot ? ref++ : nullptr;
+    next_ref = ref == end ? UINT32_MAX : ref->slot;
+    return found;
+  };
+  for (uint32_t slot = block.begin; slot < stop; ++slot) {
     slot_ = slot;
-    Step(insns[slot], ref != end && ref->slot == slot ? ref : nullptr);
-    slot += IsLoadImm64(insns[slot]) ? 2 : 1;
+    const Insn& insn = insns[slot];
+    Step(insn, ref_at(slot));
+    if (IsLoadImm64(insn)) ++slot;
   }
   if (block.flow == Flow::kNext) return block.next;
-  while (ref != end && ref->slot < block.last()) ++ref;
-  slot_ = block.last();
-  return FinishBlock(block, ref != end && ref->slot == block.last() ? ref : nullptr);
+  slot_ = last;
+  return FinishBlock(block, ref_at(last));
 }
 
 uint32_t Engine::FinishBlock(const Block& block, const Ref* ref) {

@@ -172,6 +172,7 @@ class Engine {
 
   const object::ObjectSpec& object_;
   const constants::ConstantSet& constants_;
+  CfgBuilder builder_;
   std::vector<std::unique_ptr<Cfg>> cfgs_;    // by function
   std::vector<std::vector<Origin>> origins_;  // by data section and byte; empty: not made yet
   Tables tables_;

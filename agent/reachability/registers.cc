@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which registers are read before they are written, from the start of each block on. What is not
 // need not be remembered there, which is most of the work saved at merges.
-#include <algorithm>
-
 #include "agent/reachability/cfg.h"
 
 namespace bonsai::reachability {
@@ -64,37 +62,31 @@ Access AccessOfOther(const Insn& insn) {
 }
 
 void FindLiveRegisters(const std::vector<Access>& accesses, const std::vector<uint32_t>& order,
-                       Cfg& cfg) {
-  if (cfg.opaque) {
-    for (Block& block : cfg.blocks) {
-      block.live_registers = kAllRegisters;
-      block.read_slots = ~SlotSet{0};
+                       const std::vector<uint32_t>& back, std::vector<Block>& blocks) {
+  // What block `i` needs, as far as is known of those it leads to. True: that is news.
+  const auto update = [&](uint32_t i) {
+    Block& block = blocks[i];
+    const Access& access = accesses[i];
+    RegisterSet after = 0;
+    SlotSet slots_after = 0;
+    for (const uint32_t to : {block.next, block.target}) {
+      if (to == kNoBlock) continue;
+      after |= blocks[to].live_registers;
+      slots_after |= blocks[to].read_slots;
     }
-    return;
-  }
-  const bool loops = std::any_of(cfg.blocks.begin(), cfg.blocks.end(),
-                                 [](const Block& block) { return block.loop_head; });
+    const auto live = static_cast<RegisterSet>(access.reads | (after & ~access.writes) |
+                                               Bit(BPF_REG_10));
+    const SlotSet slots = access.slot_reads | (slots_after & ~access.slot_writes);
+    const bool news = live != block.live_registers || slots != block.read_slots;
+    block.live_registers = live;
+    block.read_slots = slots;
+    return news;
+  };
   // Backwards; once more for each loop that a register is carried around.
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (size_t n = order.size(); n-- > 0;) {
-      const uint32_t i = order[n];
-      Block& block = cfg.blocks[i];
-      RegisterSet after = 0;
-      SlotSet slots_after = 0;
-      for (const uint32_t to : {block.next, block.target}) {
-        if (to == kNoBlock) continue;
-        after |= cfg.blocks[to].live_registers;
-        slots_after |= cfg.blocks[to].read_slots;
-      }
-      const auto live = static_cast<RegisterSet>(
-          accesses[i].reads | (after & ~accesses[i].writes) | Bit(BPF_REG_10));
-      changed = changed || (loops && live != block.live_registers);
-      block.live_registers = live;
-      const SlotSet slots = accesses[i].slot_reads | (slots_after & ~accesses[i].slot_writes);
-      changed = changed || (loops && slots != block.read_slots);
-      block.read_slots = slots;
-    }
+  for (bool again = true; again;) {
+    for (size_t n = order.size(); n-- > 0;) update(order[n]);
+    again = false;
+    for (const uint32_t i : back) again = update(i) || again;
   }
 }
 

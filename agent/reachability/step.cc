@@ -64,6 +64,10 @@ void Engine::Step(const Insn& insn, const Ref* ref) {
 
 void Engine::StepAlu(const Insn& insn, bool rewritten) {
   Value& dst = state_.registers[insn.dst];
+  if (insn.opcode == (BPF_ALU64 | BPF_MOV | BPF_X) && insn.offset == 0 && !rewritten) {
+    dst = state_.registers[insn.src];
+    return;
+  }
   const Value src = rewritten            ? Value::Any()
                     : UsesRegister(insn) ? state_.registers[insn.src]
                                          : Value::Const(static_cast<uint64_t>(int64_t{insn.imm}));
@@ -264,7 +268,8 @@ void Engine::StepLoad(const Insn& insn, bool rewritten) {
     dst = base.MayPointToStack() ? Value::OfKind(Kind::kUnknown) : Value::Any();
     return;
   }
-  dst = LoadFrom(base, insn.offset, size);
+  // Most go through a pointer to a packet, a map's value or the like.
+  dst = base.IsNumber() ? Value::Of(Scalar::OfSize(size)) : LoadFrom(base, insn.offset, size);
   if (ModeOf(insn) == kModeMemSx) {
     dst = Value::Of(tables_.numbers.SignExtend(dst.AsNumber(), size * 8, true), dst.origin);
   }
