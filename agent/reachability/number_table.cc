@@ -20,14 +20,35 @@ constexpr size_t kExpectedNumbers = 1 << 12;
 constexpr size_t kMaxPairs = 64;
 
 uint64_t HashNumber(const Number& number, SetId set) {
-  uint64_t hash = MixHash(set, number.bits.value);
-  hash = MixHash(hash, number.bits.unknown);
-  hash = MixHash(hash, number.b64.umin);
-  hash = MixHash(hash, number.b64.umax);
-  hash = MixHash(hash, static_cast<uint64_t>(number.b64.smin) ^ number.b32.umin);
-  hash = MixHash(hash, static_cast<uint64_t>(number.b64.smax) ^ number.b32.umax);
-  return MixHash(hash, static_cast<uint64_t>(int64_t{number.b32.smin}) << 32 ^
-                       static_cast<uint32_t>(number.b32.smax));
+  // Two chains, for a processor that multiplies both at once.
+  uint64_t left = MixHash(set, number.bits.value), right = MixHash(0, number.bits.unknown);
+  left = MixHash(left, number.b64.umin);
+  right = MixHash(right, number.b64.umax);
+  left = MixHash(left, static_cast<uint64_t>(number.b64.smin) ^ number.b32.umin);
+  right = MixHash(right, static_cast<uint64_t>(number.b64.smax) ^ number.b32.umax);
+  return MixHash(left ^ right >> 7, static_cast<uint64_t>(int64_t{number.b32.smin}) << 32 ^
+                                        static_cast<uint32_t>(number.b32.smax));
+}
+
+// Bounds and bits of exactly these numbers, so that there is nothing to settle.
+Number HullOf(const ValueSet& members) {
+  const uint64_t first = *members.begin();
+  Number hull = Number::Const(first);
+  uint64_t ones = first, zeros = ~first;  // in all members
+  for (const uint64_t member : members) {
+    ones &= member;
+    zeros &= ~member;
+    hull.b64.smin = std::min(hull.b64.smin, static_cast<int64_t>(member));
+    hull.b64.smax = std::max(hull.b64.smax, static_cast<int64_t>(member));
+    const auto low = static_cast<uint32_t>(member);
+    hull.b32 = {std::min(hull.b32.umin, low), std::max(hull.b32.umax, low),
+                std::min(hull.b32.smin, static_cast<int32_t>(low)),
+                std::max(hull.b32.smax, static_cast<int32_t>(low))};
+  }
+  hull.b64.umin = first;
+  hull.b64.umax = *(members.end() - 1);
+  hull.bits = {ones, ~ones & ~zeros};
+  return hull;
 }
 
 bool IsWide(uint8_t opcode) {
@@ -70,11 +91,7 @@ Scalar NumberTable::Make(const Number& number) {
 }
 
 Scalar NumberTable::OneOf(const ValueSet& members) {
-  Number number = Number::Const(*members.begin());
-  for (const uint64_t member : members) {
-    number = reachability::Join(number, Number::Const(member));
-  }
-  number.Settle();
+  const Number number = HullOf(members);
   const SetId set = sets_.Intern(members);
   return set == 0 ? Make(number) : Intern(number, set);
 }

@@ -3,10 +3,13 @@
 // only; nothing is called dead because of them, so sets may be cut short.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <span>
 #include <vector>
+
+#include "agent/reachability/hash_index.h"
 
 namespace bonsai::reachability {
 
@@ -24,18 +27,24 @@ class Provenance {
     if (a == 0) return b;
     return UnionSlow(a, b);
   }
-  // Indices of constants, ascending.
-  const std::vector<uint32_t>& Members(Origin origin) const { return sets_[origin]; }
+  // Indices of constants, ascending. Valid until the next Of() or Union().
+  std::span<const uint32_t> Members(Origin origin) const { return sets_[origin].all(); }
 
  private:
-  Origin UnionSlow(Origin a, Origin b);
-  Origin Intern(std::vector<uint32_t> set, Origin fallback);
+  struct Set {
+    uint32_t count = 0;
+    std::array<uint32_t, kMaxMembers> members;  // the first `count`
 
+    std::span<const uint32_t> all() const { return {members.data(), count}; }
+  };
   struct CacheLine {
     Origin a = 0, b = 0, result = 0;
   };
-  std::vector<std::vector<uint32_t>> sets_;
-  std::map<std::vector<uint32_t>, Origin> index_;
+  Origin UnionSlow(Origin a, Origin b);
+  Origin Intern(const Set& set, Origin fallback);
+
+  std::vector<Set> sets_;
+  HashIndex index_;
   std::vector<CacheLine> cache_;
 };
 

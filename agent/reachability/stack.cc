@@ -38,9 +38,7 @@ uint8_t DifferentSlots(const StackPage& a, const StackPage& b) {
   uint8_t different = a.known & static_cast<uint8_t>(~b.known);
   for (uint8_t rest = a.known & b.known; rest != 0; rest &= static_cast<uint8_t>(rest - 1)) {
     const int i = std::countr_zero(rest);
-    if (!a.slots[i].SameAs(b.slots[i]) || a.slots[i].origin != b.slots[i].origin) {
-      different |= PageBit(i);
-    }
+    if (a.slots[i] != b.slots[i]) different |= PageBit(i);
   }
   return different;
 }

@@ -35,6 +35,7 @@ bool State::Merge(const State& other, RegisterSet live, bool widen, Tables& tabl
     const int i = std::countr_zero(rest);
     Value& before = registers[i];
     const Value& next = other.registers[i];
+    if (before == next) continue;
     if (before.SameAs(next)) {
       before.origin = tables.provenance.Union(before.origin, next.origin);
       continue;

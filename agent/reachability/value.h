@@ -3,7 +3,9 @@
 // live in the analysis' NumberTable, each once, so that equal values have equal bytes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "agent/reachability/provenance.h"
 
@@ -54,6 +56,7 @@ struct Value {
   Kind kind = Kind::kNumber;
   bool is_const : 1 = false;      // of the scalar
   uint8_t bytes : 4 = 0;          // of a stack slot: how many of 1, 2, 4; 0: all eight
+  uint8_t unused : 3 = 0;         // so that equal values have equal bytes
 
   static Value Any() { return {}; }
   static Value Of(Scalar scalar, Origin origin = 0) {
@@ -88,10 +91,21 @@ struct Value {
   // To one of the frames that are visible here.
   bool MayPointToVisible() const { return kind == Kind::kStack || kind == Kind::kUnknown; }
   bool SameAs(const Value& other) const {  // whatever its origin
-    return payload == other.payload && index == other.index && kind == other.kind &&
-           is_const == other.is_const && bytes == other.bytes;
+    return payload == other.payload && ((Rest() ^ other.Rest()) & ~kOriginBits) == 0;
+  }
+  bool operator==(const Value& other) const {
+    return payload == other.payload && Rest() == other.Rest();
+  }
+
+ private:
+  static constexpr uint64_t kOriginBits = uint64_t{0xffff} << 32;
+  // All but the payload, as it lies in memory.
+  uint64_t Rest() const {
+    uint64_t rest;
+    std::memcpy(&rest, reinterpret_cast<const char*>(this) + sizeof(payload), sizeof(rest));
+    return rest;
   }
 };
-static_assert(sizeof(Value) == 16);
+static_assert(sizeof(Value) == 16 && offsetof(Value, origin) == 12);
 
 }  // namespace bonsai::reachability
