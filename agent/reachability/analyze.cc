@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fixpoint over programs: entries first, then whatever live tail calls may jump to.
-#include <algorithm>
-#include <map>
-
+// Analyze(): what it takes for granted, and what it puts together.
 #include "agent/base/status.h"
 #include "agent/reachability/collect.h"
+#include "agent/reachability/fixpoint.h"
 
 namespace bonsai::reachability {
 namespace {
@@ -65,79 +63,6 @@ absl::StatusOr<std::vector<uint32_t>> Entries(const ObjectSpec& object,
   return entries;
 }
 
-// Live programs with the contexts they start in, and what they may tail-call.
-class Fixpoint {
- public:
-  Fixpoint(Engine& engine, const ObjectSpec& object)
-      : engine_(engine), object_(object), targets_(TailTargets(object)),
-        foreign_(ForeignTails(object)), live_(object.programs.size(), false) {}
-
-  void Run(const std::vector<uint32_t>& entries) {
-    std::vector<uint32_t> wanted = entries;
-    while (!wanted.empty()) {
-      for (const uint32_t program : wanted) Start(program);
-      engine_.Run();
-      wanted = Targets();
-    }
-  }
-  const std::map<uint32_t, std::vector<uint32_t>>& roots() const { return roots_; }
-
- private:
-  // Programs whose slot is in a map of another object.
-  static std::vector<uint32_t> ForeignTails(const ObjectSpec& object) {
-    std::vector<uint32_t> programs;
-    for (uint32_t i = 0; i < object.programs.size(); ++i) {
-      const auto& tail = object.programs[i].tail;
-      if (tail && object.FindMap(tail->map) == nullptr) programs.push_back(i);
-    }
-    return programs;
-  }
-
-  void Start(uint32_t program) {
-    if (live_[program]) return;
-    live_[program] = true;
-    const uint32_t function = object_.programs[program].function;
-    std::vector<uint32_t>& roots = roots_[program];
-    roots.push_back(engine_.EntryContext(program));
-    // Where the program's exceptions end: appended by libbpf, called by the kernel.
-    for (const std::string& tag : object_.functions[function].tags) {
-      if (!tag.starts_with(kExceptionTag)) continue;
-      for (uint32_t i = 0; i < object_.functions.size(); ++i) {
-        if (object_.functions[i].name != tag.substr(kExceptionTag.size())) continue;
-        roots.push_back(engine_.ContextOf(i, Kind::kForeign));
-      }
-    }
-  }
-
-  // Programs not live yet that some tail call may jump to. All contexts are of live programs.
-  std::vector<uint32_t> Targets() const {
-    std::vector<bool> wanted(object_.programs.size(), false);
-    for (uint32_t id = 0; id < engine_.context_count(); ++id) {
-      for (const TailUse& use : engine_.context(id).tail_uses) {
-        // SOUND: any tail call may be to a map of another object.
-        for (const uint32_t program : foreign_) wanted[program] = true;
-        for (const TailTarget& target : targets_) {
-          if (!wanted[target.program] && MayJumpTo(use, target.map, target.slot)) {
-            wanted[target.program] = true;
-          }
-        }
-      }
-    }
-    std::vector<uint32_t> programs;
-    for (uint32_t i = 0; i < wanted.size(); ++i) {
-      if (wanted[i] && !live_[i]) programs.push_back(i);
-    }
-    return programs;
-  }
-
-  Engine& engine_;
-  const ObjectSpec& object_;
-  const std::vector<TailTarget> targets_;
-  const std::vector<uint32_t> foreign_;
-  std::vector<bool> live_;
-  std::map<uint32_t, std::vector<uint32_t>> roots_;
-};
-
 // Maps that a live map of maps holds from the start.
 void AddInitialMaps(const ObjectSpec& object, std::vector<bool>& maps) {
   for (bool changed = true; changed;) {
@@ -174,12 +99,10 @@ absl::StatusOr<Liveness> Analyze(const ObjectSpec& object, const constants::Cons
                                  const std::vector<std::string>& entries) {
   RETURN_IF_ERROR(Check(object, constants));
   ASSIGN_OR_RETURN(const std::vector<uint32_t> first, Entries(object, entries));
-  Engine engine(object, constants);
-  Fixpoint fixpoint(engine, object);
-  fixpoint.Run(first);
-  RETURN_IF_ERROR(engine.status());
+  Fixpoint fixpoint(object, constants);
+  RETURN_IF_ERROR(fixpoint.Run(first));
   Liveness liveness = Empty(object);
-  Collector collector(engine, object);
+  Collector collector(fixpoint.engines(), object);
   for (const auto& [program, roots] : fixpoint.roots()) {
     collector.AddProgram(program, roots, liveness);
   }

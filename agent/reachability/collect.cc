@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <set>
-#include <unordered_map>
 
 namespace bonsai::reachability {
 
@@ -11,59 +10,38 @@ using object::ObjectSpec;
 using object::Ref;
 using object::RefKind;
 
-std::vector<TailTarget> TailTargets(const ObjectSpec& object) {
-  std::unordered_map<std::string_view, uint32_t> maps, programs;
-  for (uint32_t i = 0; i < object.maps.size(); ++i) maps.emplace(object.maps[i].name, i);
-  for (uint32_t i = 0; i < object.programs.size(); ++i) programs.emplace(object.programs[i].name, i);
-  std::vector<TailTarget> targets;
-  for (uint32_t i = 0; i < object.programs.size(); ++i) {
-    if (!object.programs[i].tail) continue;
-    const auto map = maps.find(object.programs[i].tail->map);
-    if (map != maps.end()) targets.push_back({map->second, object.programs[i].tail->slot, i});
-  }
-  for (uint32_t map = 0; map < object.maps.size(); ++map) {
-    for (const auto& [slot, name] : object.maps[map].initial_programs) {
-      const auto program = programs.find(name);
-      if (program != programs.end()) targets.push_back({map, slot, program->second});
-    }
-  }
-  return targets;
-}
-
-bool MayJumpTo(const TailUse& use, uint32_t map, uint32_t slot) {
-  return (!use.map || *use.map == map) && use.slot.Contains(slot) &&
-         (use.slots.empty() || use.slots.Contains(slot));
-}
-
-Collector::Collector(Engine& engine, const ObjectSpec& object)
-    : engine_(engine),
+Collector::Collector(const Engines& engines, const ObjectSpec& object)
+    : engines_(engines),
       object_(object),
       targets_(TailTargets(object)),
-      contexts_(object.functions.size()),
-      seen_(engine.context_count(), false) {}
+      places_(object.functions.size()) {
+  for (const auto& engine : engines) {
+    seen_.emplace_back(engine == nullptr ? 0 : engine->context_count(), false);
+  }
+}
 
-void Collector::AddProgram(uint32_t index, const std::vector<uint32_t>& roots,
-                           Liveness& liveness) {
+void Collector::AddProgram(uint32_t index, const Roots& roots, Liveness& liveness) {
   ProgramLiveness& program = liveness.programs[index];
   program.live = true;
-  std::vector<uint32_t> reached = roots;
-  std::set<uint32_t> seen(roots.begin(), roots.end());
-  std::map<uint32_t, std::vector<uint32_t>> by_function;
+  Engine& engine = *engines_[roots.engine];
+  std::vector<uint32_t> reached = roots.contexts;
+  std::set<uint32_t> seen(reached.begin(), reached.end());
+  std::map<uint32_t, Places> by_function;
   for (size_t next = 0; next < reached.size(); ++next) {
-    const Context& context = engine_.context(reached[next]);
-    by_function[context.function].push_back(reached[next]);
-    for (const uint32_t callee : context.callees) {
+    const Place place{&engine, reached[next]};
+    by_function[(*place).function].push_back(place);
+    for (const uint32_t callee : (*place).callees) {
       if (seen.insert(callee).second) reached.push_back(callee);
     }
-    for (const TailUse& use : context.tail_uses) AddTails(use, program);
-    if (seen_[reached[next]]) continue;
-    seen_[reached[next]] = true;
-    contexts_[context.function].push_back(reached[next]);
+    for (const TailUse& use : (*place).tail_uses) AddTails(use, program);
+    if (seen_[roots.engine][place.context]) continue;
+    seen_[roots.engine][place.context] = true;
+    places_[(*place).function].push_back(place);
   }
   maps_.assign(object_.maps.size(), false);
-  for (const auto& [function, contexts] : by_function) {
+  for (const auto& [function, places] : by_function) {
     program.functions.insert(program.functions.end(), function);
-    AddCode(function, contexts, program, liveness);
+    AddCode(function, places, program, liveness);
   }
   for (uint32_t map = 0; map < maps_.size(); ++map) {
     if (!maps_[map]) continue;
@@ -72,15 +50,24 @@ void Collector::AddProgram(uint32_t index, const std::vector<uint32_t>& roots,
   }
 }
 
-void Collector::AddCode(uint32_t index, const std::vector<uint32_t>& contexts,
-                        ProgramLiveness& program, Liveness& liveness) {
+// By place: what is known of each block.
+std::vector<const BlockFact*> Collector::FactsAt(const Places& places) {
+  std::vector<const BlockFact*> facts;
+  facts.reserve(places.size());
+  for (const Place& place : places) facts.push_back((*place).facts.data());
+  return facts;
+}
+
+void Collector::AddCode(uint32_t index, const Places& places, ProgramLiveness& program,
+                        Liveness& liveness) {
   const object::Function& function = object_.functions[index];
-  const Cfg& cfg = engine_.CfgOf(index);
+  const Cfg& cfg = places[0].engine->CfgOf(index);
   SlotRanges& ranges = program.code[index];
   std::vector<bool>& live = liveness.functions[index].live_slots;
+  const std::vector<const BlockFact*> facts = FactsAt(places);
   for (uint32_t number = 0; number < cfg.blocks.size(); ++number) {
-    const bool reached = std::any_of(contexts.begin(), contexts.end(), [&](uint32_t id) {
-      return (engine_.context(id).facts[number].flags & kReached) != 0;
+    const bool reached = std::any_of(facts.begin(), facts.end(), [&](const BlockFact* one) {
+      return (one[number].flags & kReached) != 0;
     });
     if (!reached) continue;
     const Block& block = cfg.blocks[number];
@@ -121,47 +108,50 @@ void Collector::AddTails(const TailUse& use, ProgramLiveness& program) {
   }
 }
 
-std::vector<uint32_t> Collector::Constants(const std::vector<Origin>& origins) const {
+std::vector<uint32_t> Collector::Constants(const std::vector<Grounds>& grounds) {
   std::vector<uint32_t> constants;
-  for (const Origin origin : origins) {
-    const auto& members = engine_.provenance().Members(origin);
+  for (const Grounds& ground : grounds) {
+    const auto members = ground.engine->provenance().Members(ground.origin);
     constants.insert(constants.end(), members.begin(), members.end());
   }
+  if (grounds.size() < 2) return constants;  // sorted
   std::sort(constants.begin(), constants.end());
   constants.erase(std::unique(constants.begin(), constants.end()), constants.end());
   return constants;
 }
 
 void Collector::AddFacts(uint32_t function, Liveness& liveness) {
-  const Cfg& cfg = engine_.CfgOf(function);
-  std::vector<Origin> origins;
+  const Places& places = places_[function];
+  const Cfg& cfg = places[0].engine->CfgOf(function);
+  const std::vector<const BlockFact*> facts = FactsAt(places);
+  std::vector<Grounds> grounds;
   for (uint32_t number = 0; number < cfg.blocks.size(); ++number) {
     const Block& block = cfg.blocks[number];
     uint8_t flags = 0;
-    origins.clear();
-    for (const uint32_t id : contexts_[function]) {
-      const BlockFact& fact = engine_.context(id).facts[number];
-      flags |= fact.flags;
-      if (fact.origin != 0) origins.push_back(fact.origin);
-    }
+    for (const BlockFact* one : facts) flags |= one[number].flags;
     if (flags & kReached) liveness.live_insns += block.end - block.begin;
     const bool taken = (flags & kTaken) != 0;
     if (taken == ((flags & kNotTaken) != 0)) continue;
-    liveness.decisions.push_back({function, block.last(), taken, Constants(origins)});
+    grounds.clear();
+    for (size_t i = 0; i < places.size(); ++i) {
+      const Origin origin = facts[i][number].origin;
+      if (origin != 0) grounds.push_back({places[i].engine, origin});
+    }
+    liveness.decisions.push_back({function, block.last(), taken, Constants(grounds)});
   }
 }
 
 void Collector::AddTailDecisions(Liveness& liveness) {
-  std::map<std::pair<uint32_t, uint32_t>, std::vector<Origin>> calls;
-  for (const auto& contexts : contexts_) {
-    for (const uint32_t id : contexts) {
-      for (const TailUse& use : engine_.context(id).tail_uses) {
-        calls[{engine_.context(id).function, use.call}].push_back(use.origin);
+  std::map<std::pair<uint32_t, uint32_t>, std::vector<Grounds>> calls;
+  for (const Places& places : places_) {
+    for (const Place& place : places) {
+      for (const TailUse& use : (*place).tail_uses) {
+        calls[{(*place).function, use.call}].push_back({place.engine, use.origin});
       }
     }
   }
-  for (const auto& [place, origins] : calls) {
-    liveness.tail_calls.push_back({place.first, place.second, true, Constants(origins)});
+  for (const auto& [call, grounds] : calls) {
+    liveness.tail_calls.push_back({call.first, call.second, true, Constants(grounds)});
   }
 }
 
@@ -169,7 +159,7 @@ void Collector::Finish(Liveness& liveness) {
   for (uint32_t i = 0; i < object_.functions.size(); ++i) {
     const std::vector<bool>& slots = liveness.functions[i].live_slots;
     liveness.total_insns += static_cast<uint32_t>(slots.size());
-    if (contexts_[i].empty()) continue;
+    if (places_[i].empty()) continue;
     liveness.functions[i].live = true;
     AddFacts(i, liveness);
   }
