@@ -99,18 +99,19 @@ constants::ConstantSet ConstantsFor(const object::ObjectSpec& object, Switches s
   return set;
 }
 
-double ThreadSeconds() {
+double SecondsOf(clockid_t clock) {
   timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  clock_gettime(clock, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-absl::StatusOr<double> VerdictSeconds(const Subject& subject, Switches switches) {
-  const double begin = ThreadSeconds();
+absl::StatusOr<Seconds> VerdictSeconds(const Subject& subject, Switches switches) {
+  const Seconds begin{SecondsOf(CLOCK_MONOTONIC), SecondsOf(CLOCK_PROCESS_CPUTIME_ID)};
   ASSIGN_OR_RETURN(const object::ObjectSpec object, object::ReadBytes(subject.path, subject.bytes));
   ASSIGN_OR_RETURN(const reachability::Liveness liveness,
                    reachability::Analyze(object, ConstantsFor(object, switches)));
-  const double seconds = ThreadSeconds() - begin;
+  const Seconds seconds{SecondsOf(CLOCK_MONOTONIC) - begin.wall,
+                        SecondsOf(CLOCK_PROCESS_CPUTIME_ID) - begin.cpu};
   if (liveness.live_insns == 0) return base::Internal("analysing {}: all is dead", subject.path);
   return seconds;
 }
@@ -138,11 +139,11 @@ absl::StatusOr<double> KernelLoadSeconds(const Subject& subject, Switches switch
   if (loaded == nullptr) return base::ErrnoStatus(errno, "opening with libbpf");
   RETURN_IF_ERROR(
       Prepare(loaded.get(), subject.object, ConstantsFor(subject.object, switches)));
-  const double begin = ThreadSeconds();
+  const double begin = SecondsOf(CLOCK_MONOTONIC);
   if (bpf_object__load(loaded.get()) != 0) {
     return base::ErrnoStatus(errno, "loading " + subject.path);
   }
-  return ThreadSeconds() - begin;
+  return SecondsOf(CLOCK_MONOTONIC) - begin;
 }
 
 }  // namespace bonsai::bench

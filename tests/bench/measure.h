@@ -28,15 +28,19 @@ struct Subject {
 absl::StatusOr<Subject> ReadSubject(const std::string& path);
 constants::ConstantSet ConstantsFor(const object::ObjectSpec& object, Switches switches);
 
-double ThreadSeconds();
+struct Seconds {
+  double wall = 0;  // until it was done
+  double cpu = 0;   // of all threads
+};
 
-// From the file's bytes to the verdict. Seconds; fails when the object cannot be analysed.
-absl::StatusOr<double> VerdictSeconds(const Subject& subject, Switches switches);
+// From the file's bytes to the verdict; fails when the object cannot be analysed.
+absl::StatusOr<Seconds> VerdictSeconds(const Subject& subject, Switches switches);
 
 // The same in a process of its own: by how many bytes that grew at most, the file's bytes aside.
 absl::StatusOr<size_t> VerdictPeakBytes(const Subject& subject, Switches switches);
 
-// libbpf's bpf_object__load of all programs and maps, the maps at their smallest. Needs root.
+// Wall time of libbpf's bpf_object__load of all programs and maps, the maps at their smallest. Needs
+// root.
 absl::StatusOr<double> KernelLoadSeconds(const Subject& subject, Switches switches);
 
 }  // namespace bonsai::bench

@@ -43,12 +43,16 @@ void Analyse(State& state, const Subject& subject, Switches switches) {
 }
 
 void Verdict(State& state, const Subject& subject, Switches switches, size_t peak) {
+  double cpu = 0;
   for (auto _ : state) {
     auto seconds = VerdictSeconds(subject, switches);
     if (!seconds.ok()) state.SkipWithError("the analysis failed");
-    state.SetIterationTime(seconds.value_or(0));
+    state.SetIterationTime(seconds.value_or(Seconds{}).wall);
+    cpu += seconds.value_or(Seconds{}).cpu;
   }
   SetCounters(state, subject);
+  state.counters["cpu_a_slot"] =
+      Counter(cpu / static_cast<double>(subject.slots), Counter::kAvgIterations);
   state.counters["peak_bytes"] = static_cast<double>(peak);
 }
 
@@ -78,7 +82,7 @@ bool RegisterOne(const std::string& name, const Subject& subject, bool loadable)
     if (!peak.ok()) return false;
     benchmark::RegisterBenchmark(("Analyse" + after + setting).c_str(), Analyse, std::cref(subject),
                                  switches)
-        ->Unit(benchmark::kMillisecond);
+        ->Unit(benchmark::kMillisecond)->UseRealTime();
     benchmark::RegisterBenchmark(("Verdict" + after + setting).c_str(), Verdict, std::cref(subject), switches,
                                  *peak)
         ->Unit(benchmark::kMillisecond)->UseManualTime();

@@ -20,7 +20,7 @@ OBJECTS = ("xdp", "from_pod", "to_pod", "from_netdev", "big25k", "big60k", "big6
 class Results:
     def __init__(self, path):
         self.data = json.loads(path.read_text())
-        self.least, self.slots, self.peak = {}, {}, {}
+        self.least, self.slots, self.peak, self.cpu = {}, {}, {}, {}
         for row in self.data["benchmarks"]:
             if row.get("run_type") == "aggregate":
                 continue
@@ -32,6 +32,8 @@ class Results:
             self.slots[name] = int(row["slots"])
             if "peak_bytes" in row:
                 self.peak[name, key[2]] = row["peak_bytes"]
+                self.cpu[name, key[2]] = min(row["cpu_a_slot"] * 1e9,
+                                             self.cpu.get((name, key[2]), float("inf")))
 
     def ns(self, what, name, setting=""):
         return self.least[what, name, setting]
@@ -50,9 +52,10 @@ def against_kernel(results):
             rows.append([f"{name}, {setting}", f"{results.slots[name]:,}",
                          f"{results.ns('Read', name):.0f}",
                          f"{results.ns('Analyse', name, setting):.0f}", f"{verdict:.0f}",
+                         f"{results.cpu[name, setting]:.0f}",
                          f"{kernel:,.0f}", f"{100 * verdict / kernel:.2f} %",
                          f"{results.peak[name, setting] / 1e6:.1f}"])
-    return table(["object, toggles", "slots", "read", "analyse", "verdict", "kernel",
+    return table(["object, toggles", "slots", "read", "analyse", "verdict", "its CPU", "kernel",
                   "verdict / kernel", "peak MB"], rows)
 
 
@@ -65,8 +68,9 @@ def by_size(results):
             verdict = results.ns("Verdict", name, "on")
             rows.append([shape, f"{results.slots[name]:,}", f"{results.ns('Read', name):.0f}",
                          f"{results.ns('Analyse', name, 'on'):.0f}", f"{verdict:.0f}",
+                         f"{results.cpu[name, 'on']:.0f}",
                          f"{verdict / base:.2f}", f"{results.peak[name, 'on'] / 1e6:.1f}"])
-    return table(["shape", "slots", "read", "analyse", "verdict", "against 60 thousand",
+    return table(["shape", "slots", "read", "analyse", "verdict", "its CPU", "against 60 thousand",
                   "peak MB"], rows)
 
 
@@ -76,9 +80,11 @@ def sentence(results):
     last = max(results.ns("Verdict", f"{shape}-1000000", "on") /
                results.ns("Verdict", f"{shape}-60000", "on") for shape in ("wide", "long"))
     peak = max(results.peak[name, setting] for name in OBJECTS for setting in SETTINGS) / 1e6
-    return (f"{results.data['context']['date'][:10]}, Linux {platform.release()}, one core of "
+    return (f"{results.data['context']['date'][:10]}, Linux {platform.release()}, "
+            f"{results.data['context']['num_cpus']} cores of "
             f"{results.data['context']['mhz_per_cpu']} MHz. At {results.slots['big60k']:,} slots "
-            f"with everything on: {verdict:.0f} ns a slot, {100 * verdict / kernel:.2f} % of the "
+            f"with everything on: {verdict:.0f} ns a slot "
+            f"({results.cpu['big60k', 'on']:.0f} ns of CPU), {100 * verdict / kernel:.2f} % of the "
             f"kernel's load. A slot of a million costs {last:.2f} times one of 60 thousand. Most "
             f"memory for an object that the kernel loads: {peak:.1f} MB.")
 

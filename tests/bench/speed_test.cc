@@ -32,8 +32,17 @@ double Best(Measure measure) {
   return best;
 }
 
+// Of all threads: how many ran at once is a matter of what else this machine does.
+double VerdictCpuSeconds(const Subject& subject) {
+  return Best([&]() -> absl::StatusOr<double> {
+    const absl::StatusOr<Seconds> seconds = VerdictSeconds(subject, Switches::kOn);
+    if (!seconds.ok()) return seconds.status();
+    return seconds->cpu;
+  });
+}
+
 double NanosecondsASlot(const Subject& subject) {
-  const double seconds = Best([&] { return VerdictSeconds(subject, Switches::kOn); });
+  const double seconds = VerdictCpuSeconds(subject);
   return seconds * 1e9 / static_cast<double>(subject.slots);
 }
 
@@ -55,7 +64,7 @@ TEST(Verdict, TakesLittleBesideTheKernelsLoad) {
   if (geteuid() != 0) GTEST_SKIP() << "SKIPPED: loading BPF programs needs root";
   const Subject subject = Read("big60k");
   const double kernel = Best([&] { return KernelLoadSeconds(subject, Switches::kOn); });
-  const double ours = Best([&] { return VerdictSeconds(subject, Switches::kOn); });
+  const double ours = VerdictCpuSeconds(subject);
   EXPECT_LT(ours / kernel, 0.05) << ours * 1e3 << " ms beside " << kernel * 1e3;
 }
 
