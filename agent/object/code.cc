@@ -44,4 +44,13 @@ size_t SourceLines::First(uint64_t slot) const {
   return first;
 }
 
+std::optional<SourceLine> SourceLines::LineOf(uint32_t slot) const {
+  const Iterator first = begin();
+  const Iterator after =
+      std::upper_bound(first, end(), slot,
+                       [](uint32_t at, const SourceLine& line) { return at < line.slot; });
+  if (after == first) return std::nullopt;
+  return *(after - 1);
+}
+
 }  // namespace bonsai::object

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -109,6 +110,8 @@ class SourceLines {
   size_t size() const { return static_cast<size_t>(end() - begin()); }
   bool empty() const { return size() == 0; }
   SourceLine operator[](size_t index) const { return begin()[static_cast<std::ptrdiff_t>(index)]; }
+  // The line an instruction came from: that of the last record at or before it.
+  std::optional<SourceLine> LineOf(uint32_t slot) const;
 
  private:
   // Record `index` of the section.

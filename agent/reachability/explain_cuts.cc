@@ -32,19 +32,9 @@ Cuts::Cuts(const CodeGraph& graph, const Liveness& liveness)
 uint32_t Cuts::NumberOf(const Cut& cut) {
   const uint32_t function = graph_.FunctionOf(cut.node);
   CutKey key{cut.kind, 0, 0, cut.constants == nullptr ? std::vector<uint32_t>() : *cut.constants};
-  const object::SourceLines& lines = graph_.object().functions[function].lines;
-  const auto first = lines.begin();
-  const auto after = std::upper_bound(
-      first, lines.end(), cut.slot,
-      [](uint32_t slot, const object::SourceLine& line) { return slot < line.slot; });
-  if (after == first) {
-    std::get<1>(key) = ~uint64_t{function};
-    std::get<2>(key) = cut.slot;
-  } else {
-    const object::SourceLine line = *(after - 1);
-    std::get<1>(key) = line.file;
-    std::get<2>(key) = line.line;
-  }
+  const auto line = graph_.object().functions[function].lines.LineOf(cut.slot);
+  std::get<1>(key) = line ? line->file : ~uint64_t{function};
+  std::get<2>(key) = line ? line->line : cut.slot;
   const auto number = static_cast<uint32_t>(cuts_.size());
   const auto [found, made] = numbers_.try_emplace(std::move(key), number);
   if (made) cuts_.push_back(cut);

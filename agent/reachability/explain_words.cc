@@ -55,16 +55,11 @@ std::string Names(const std::vector<ConstantValue>& constants) {
 
 Place PlaceAt(const ObjectSpec& object, uint32_t function, uint32_t slot) {
   Place place{.function = function, .slot = slot};
-  const object::SourceLines& lines = object.functions[function].lines;
-  const auto first = lines.begin(), end = lines.end();
-  const auto after = std::upper_bound(
-      first, end, slot,
-      [](uint32_t at, const object::SourceLine& line) { return at < line.slot; });
-  if (after == first) return place;
-  const object::SourceLine line = *(after - 1);
-  place.file = object.String(line.file);
-  place.line = line.line;
-  place.text = object.String(line.text);
+  const auto line = object.functions[function].lines.LineOf(slot);
+  if (!line) return place;
+  place.file = object.String(line->file);
+  place.line = line->line;
+  place.text = object.String(line->text);
   return place;
 }
 
