@@ -2,7 +2,6 @@
 #include "agent/reachability/fixpoint.h"
 
 #include <algorithm>
-#include <numeric>
 #include <string_view>
 #include <system_error>
 #include <thread>
@@ -84,8 +83,9 @@ void Fixpoint::Assign(const std::vector<uint32_t>& programs) {
     return object_.functions[object_.programs[program].function].insns.size();
   };
   std::vector<uint32_t> sorted = programs;
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [&](uint32_t a, uint32_t b) { return slots_of(a) > slots_of(b); });
+  std::sort(sorted.begin(), sorted.end(), [&](uint32_t a, uint32_t b) {
+    return slots_of(a) != slots_of(b) ? slots_of(a) > slots_of(b) : a < b;
+  });
   std::vector<uint64_t> load(engines_.size(), 0);
   for (const uint32_t program : sorted) {
     if (live_[program]) continue;
