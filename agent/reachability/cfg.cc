@@ -144,14 +144,17 @@ void CfgBuilder::ScanOpaque() {
   auto ref = function_->refs.begin();
   for (uint32_t slot = 0; slot < size();) {
     const Insn& insn = function_->insns[slot];
+    Flow flow = FlowOf(insn);
+    const bool immediate = IsLoadImm64(insn) && flow == Flow::kNext;
     const bool whole = slot + 1 < size() && function_->insns[slot + 1].opcode == 0;
-    const uint32_t end = slot + (IsLoadImm64(insn) && whole ? 2 : 1);
+    if (immediate && !whole) flow = Flow::kUnknown;
+    const uint32_t end = slot + (immediate && whole ? 2 : 1);
     while (ref != function_->refs.end() && ref->slot < slot) ++ref;
     SetStart(slot);
     AddBlock({.begin = slot,
               .end = end,
               .first_ref = static_cast<uint32_t>(ref - function_->refs.begin()),
-              .flow = IsLoadImm64(insn) && !whole ? Flow::kUnknown : FlowOf(insn)});
+              .flow = flow});
     slot = end;
   }
 }

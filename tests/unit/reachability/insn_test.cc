@@ -173,6 +173,14 @@ TEST(Insn, EverythingLivesBehindAnUnknownOpcode) {
   EXPECT_FALSE(LiveSlots(before)[2]);
 }
 
+// Its second half was taken for part of it, and the first half run: a write behind the registers.
+TEST(Insn, ImmediateOfNoRegisterIsUnknown) {
+  const Code code{MovImm(kR1, 0), JumpIf(BPF_JEQ, kR1, 0, 2), MovImm(kR0, 1), Exit(),
+                  Make(BPF_LD | BPF_IMM | BPF_DW, 13, 0, 0, 5), Make(0, 0, 0, 0, 0),
+                  MovImm(kR0, 0), Exit()};
+  EXPECT_THAT(LiveSlots(code), ::testing::Each(true));
+}
+
 TEST(Insn, UnknownOpcodeInDeadCodeChangesNothing) {
   const Code code{MovImm(kR1, 0), JumpIf(BPF_JEQ, kR1, 0, 2), Make(0xff, 0, 0, 0, 0), Exit(),
                   MovImm(kR0, 0), Exit()};
