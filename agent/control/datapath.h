@@ -51,11 +51,18 @@ class Datapath {
 
   struct Applied {
     bool new_generation = false;  // false: only attachments changed, or nothing
+    // The settings are in force, but conntrack still uses tables of both sizes, for this reason;
+    // the next Apply goes on from there. Else OK.
+    absl::Status unfinished;
     StageSeconds seconds;
   };
   // Brings the plan for these settings into force: load, fill, attach, commit. When the programs in
   // force are already those of the plan, only devices are attached and detached. On an error all is
-  // as before. `stage` names the step that failed: "plan", "load", "tables" or "attach".
+  // as before. `stage` names the step that failed: "plan", "migrate", "load", "tables" or "attach".
+  //
+  // Conntrack goes to another size in two generations (ADR 0014): one whose programs look into both
+  // tables, in force when the settings are; and when all entries have moved, one that knows the new
+  // table alone. A size below what is in use is refused: FailedPrecondition, with the numbers.
   absl::StatusOr<Applied> Apply(const settings::Settings& settings, const kernel::NodeFacts& node,
                                 const Fill& fill, std::string& stage);
 
@@ -83,8 +90,28 @@ class Datapath {
            kernel::Features features, plan::CostFacts costs, attach::Attached attached,
            base::UniqueFd lock);
 
+  // The maps that the next generation may share or copy.
+  struct Predecessor {
+    std::map<std::string, kernel::BpfMap> pinned;  // of an earlier agent, when `maps` is about them
+    load::ExistingMaps maps;
+  };
+  // One change on its way.
+  struct Change {
+    const settings::Settings& settings;
+    const kernel::NodeFacts& node;
+    const Fill& fill;
+    std::string& stage;
+    Applied applied;
+  };
+
+  absl::StatusOr<plan::LoadPlan> Plan(const settings::Settings& settings,
+                                      const kernel::NodeFacts& node, bool moving) const;
   void TakePlan(plan::LoadPlan plan);
-  absl::StatusOr<std::unique_ptr<load::Loaded>> Load(const plan::LoadPlan& plan) const;
+  absl::StatusOr<Predecessor> FindPredecessor() const;
+  absl::Status CheckSizes(const load::ExistingMaps& maps, const plan::LoadPlan& next) const;
+  absl::Status Install(plan::LoadPlan plan, const load::ExistingMaps& existing, Change& change);
+  absl::Status StartMove(const load::ExistingMaps& existing, Change& change);
+  absl::Status FinishMove(plan::LoadPlan next, Change& change);
   absl::Status Attach(const settings::Settings& settings, const kernel::NodeFacts& node,
                       const load::Loaded& loaded);
   static std::vector<attach::Target> Targets(const settings::Settings& settings,

@@ -103,7 +103,8 @@ tables::WriteReport DesiredTables::Write(const plan::LoadPlan& plan,
   tables::TargetMaps targets = Targets(plan, loaded);
   for (const char* name : kFromManifests) {
     const auto map = loaded.maps().find(name);
-    if (hold && map != loaded.maps().end() && map->second.reused) targets.erase(name);
+    if (!hold || map == loaded.maps().end()) continue;
+    if (map->second.reused || map->second.carried) targets.erase(name);
   }
   tables::WriteReport report = tables::WriteTables(*tables_, targets);
   if (report.errors.empty() && !hold) written_ = tables_;

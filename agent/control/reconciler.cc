@@ -151,12 +151,16 @@ void Reconciler::ReconcileDatapath() {
     Refuse(stage, applied.status());
     return;
   }
-  for (const char* code : {"plan", "load"}) problems_.Set(code, absl::OkStatus());
+  for (const char* code : {"plan", "load", "migrate"}) problems_.Set(code, absl::OkStatus());
   problems_.Set("attach", datapath_.warnings());
   problems_.Set("reachability-retry", Messages(datapath_.loaded()->retries()));
   retry_at_.reset();
   retry_delay_ = kFirstRetryDelay;
   Accept(*applied);
+  if (!applied->unfinished.ok()) {
+    problems_.Set("migrate", applied->unfinished);
+    RetryLater();
+  }
 }
 
 void Reconciler::Accept(const Datapath::Applied& applied) {
@@ -188,10 +192,14 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
 
 void Reconciler::Refuse(const std::string& code, const absl::Status& status) {
   if (!problems_.Has(code)) ++configuration_.rejections[code];
-  problems_.Set(code, status);
+  problems_.Set(code, Lines(status));
   const std::string verifier = base::VerifierLog(status);
   if (!verifier.empty()) log_->debug("verifier: {}", verifier);
   if (in_force_ == nullptr || in_force_->values() != wanted_->values()) MarkDrift();
+  RetryLater();
+}
+
+void Reconciler::RetryLater() {
   retry_at_ = Clock::now() + retry_delay_;
   retry_delay_ = std::min(retry_delay_ * 2, kLongestRetryDelay);
 }

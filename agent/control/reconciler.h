@@ -47,6 +47,7 @@ class Reconciler {
   void ReconcileDatapath();
   void Accept(const Datapath::Applied& applied);
   void Refuse(const std::string& code, const absl::Status& status);
+  void RetryLater();
   void MarkDrift();
   void ReconcileTables();
   bool Hold() const;

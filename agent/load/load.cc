@@ -5,6 +5,7 @@
 
 #include "agent/base/status.h"
 #include "agent/kernel/bpf_object.h"
+#include "agent/load/carry.h"
 #include "agent/load/image.h"
 #include "agent/load/loaded.h"
 
@@ -39,10 +40,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Whether the entries of `map` are entries of what the plan wants.
+bool IsAlike(const kernel::MapInfo& map, const plan::MapPlan& plan) {
+  return map.type == plan.type && map.key_size == plan.key_size &&
+         map.value_size == plan.value_size;
+}
+
 // Whether `map` can stand in for what the plan wants.
 bool Fits(const kernel::MapInfo& map, const plan::MapPlan& plan) {
-  return map.type == plan.type && map.key_size == plan.key_size &&
-         map.value_size == plan.value_size && map.map_flags == plan.map_flags &&
+  return IsAlike(map, plan) && map.map_flags == plan.map_flags &&
          map.max_entries == plan.max_entries;
 }
 
@@ -59,6 +65,7 @@ class Loader {
       if (object.needed) RETURN_IF_ERROR(LoadObject(object));
     }
     RETURN_IF_ERROR(FillTailArrays());
+    RETURN_IF_ERROR(CarryContents());
     RETURN_IF_ERROR(MeasureMaps());
     RETURN_IF_ERROR(StagePins());
     return std::move(loaded_);
@@ -184,6 +191,17 @@ class Loader {
                                                   program.tail_slot, program.tail_map,
                                                   program.name));
       }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CarryContents() {
+    for (auto& [name, loaded] : loaded_.maps_) {
+      if (!loaded.replaces || !CanCarry(loaded.map.info().type)) continue;
+      const kernel::BpfMap& earlier = *existing_.at(name);
+      if (!IsAlike(earlier.info(), *plan_.FindMap(name))) continue;
+      RETURN_IF_ERROR(CarryEntries(earlier, loaded.map).status());
+      loaded.carried = true;
     }
     return absl::OkStatus();
   }

@@ -35,6 +35,7 @@ struct LoadedMap {
   bool reused = false;    // the earlier generation's map, with its contents
   bool shared = false;    // may live on in the next generation: no tail-call array, no constants
   bool replaces = false;  // the earlier generation's map of this name did not fit: this one is new
+  bool carried = false;   // ... of another size only: it began with what the earlier one held
 };
 
 struct LoadedProgram {
@@ -84,7 +85,9 @@ class Loaded {
 };
 
 // Loads the needed objects of the plan. Tail-call arrays are made anew and filled; maps of
-// `existing` that are of the same type, sizes and flags are shared, so that their contents live on.
+// `existing` that are of the same type, sizes and flags are shared, so that their contents live on;
+// those that differ in max_entries alone are copied (carry.h). Whoever still writes to such a map
+// does so unseen from then on: conntrack moves in a way of its own (control/datapath.h, ADR 0014).
 // Any failure leaves nothing behind. The error names object and program or map; the verifier's log
 // is its payload (base::VerifierLog).
 absl::StatusOr<Loaded> Execute(const plan::LoadPlan& plan, const ExistingMaps& existing,
