@@ -82,6 +82,8 @@ class Datapath {
   std::shared_ptr<const plan::LoadPlan> plan() const { return plan_; }
   std::vector<attach::Attachment> attachments() const { return attached_.attachments(); }
   const std::vector<std::string>& warnings() const { return warnings_; }
+  // Maps that an earlier agent left with another layout, and that began empty therefore.
+  const std::vector<std::string>& lost() const { return lost_; }
 
   const std::vector<object::ObjectSpec>& objects() const { return objects_; }
 
@@ -94,6 +96,8 @@ class Datapath {
   struct Predecessor {
     std::map<std::string, kernel::BpfMap> pinned;  // of an earlier agent, when `maps` is about them
     load::ExistingMaps maps;
+    load::Conversions conversions;                 // of maps whose layout was another
+    std::vector<std::string> lost;                 // what starts empty for that reason
   };
   // One change on its way.
   struct Change {
@@ -102,13 +106,15 @@ class Datapath {
     const Fill& fill;
     std::string& stage;
     Applied applied;
+    load::Conversions conversions;
   };
 
   absl::StatusOr<plan::LoadPlan> Plan(const settings::Settings& settings,
                                       const kernel::NodeFacts& node, bool moving) const;
   void TakePlan(plan::LoadPlan plan);
-  absl::StatusOr<Predecessor> FindPredecessor() const;
-  absl::Status CheckSizes(const load::ExistingMaps& maps, const plan::LoadPlan& next) const;
+  absl::StatusOr<Predecessor> FindPredecessor(const plan::LoadPlan& next) const;
+  absl::Status CheckSizes(const load::ExistingMaps& maps, const plan::LoadPlan& next,
+                          std::string& stage) const;
   absl::Status Install(plan::LoadPlan plan, const load::ExistingMaps& existing, Change& change);
   absl::Status StartMove(const load::ExistingMaps& existing, Change& change);
   absl::Status FinishMove(plan::LoadPlan next, Change& change);
@@ -126,7 +132,7 @@ class Datapath {
   std::shared_ptr<const plan::LoadPlan> plan_;
   std::unique_ptr<load::Loaded> loaded_;
   attach::Attached attached_;
-  std::vector<std::string> warnings_;
+  std::vector<std::string> warnings_, lost_;
 };
 
 }  // namespace bonsai::control

@@ -7,6 +7,7 @@
 #include "agent/control/datapath.h"
 #include "agent/kernel/bpf_program.h"
 #include "agent/load/carry.h"
+#include "agent/load/layouts.h"
 #include "agent/load/pins.h"
 #include "agent/plan/reload_class.h"
 #include "agent/tables/conntrack_gc.h"
@@ -77,28 +78,35 @@ absl::Status CollectExpired(const load::ExistingMaps& maps) {
 
 }  // namespace
 
-absl::StatusOr<Datapath::Predecessor> Datapath::FindPredecessor() const {
+absl::StatusOr<Datapath::Predecessor> Datapath::FindPredecessor(
+    const plan::LoadPlan& next) const {
   Predecessor found;
   if (loaded_ != nullptr) {
     found.maps = loaded_->Shareable();
-  } else {
-    ASSIGN_OR_RETURN(found.pinned, load::OpenPinnedMaps(bpf_root_));
-    for (const auto& [name, map] : found.pinned) found.maps[name] = &map;
+    return found;
   }
+  ASSIGN_OR_RETURN(found.pinned, load::OpenPinnedMaps(bpf_root_));
+  for (const auto& [name, map] : found.pinned) found.maps[name] = &map;
+  ASSIGN_OR_RETURN(const load::Layouts layouts, load::ReadLayouts(bpf_root_));
+  found.lost = load::SetUnlikeApart(next, layouts, load::KnownMigrations(), found.maps,
+                                    found.conversions);
   return found;
 }
 
-absl::Status Datapath::CheckSizes(const load::ExistingMaps& maps,
-                                  const plan::LoadPlan& next) const {
+absl::Status Datapath::CheckSizes(const load::ExistingMaps& maps, const plan::LoadPlan& next,
+                                  std::string& stage) const {
   const plan::LoadPlan running = AsPlan(maps);
-  plan::EntriesInUse in_use;
+  plan::EntriesInUse connections, tables;
   for (const plan::Resize& resize : plan::Resizes(running, next)) {
     const kernel::BpfMap& map = *maps.at(resize.map);
     if (resize.to >= resize.from || !load::CanCarry(map.info().type)) continue;
     if (IsConntrack(resize.map)) RETURN_IF_ERROR(CollectExpired(maps));
+    plan::EntriesInUse& in_use = IsConntrack(resize.map) ? connections : tables;
     ASSIGN_OR_RETURN(in_use[resize.map], map.CountEntries());
   }
-  return plan::CheckFits(running, next, in_use, costs_.possible_cpus);
+  RETURN_IF_ERROR(plan::CheckFits(running, next, connections, costs_.possible_cpus));
+  stage = "tables";  // what manifests ask for, not what packets have brought
+  return plan::CheckFits(running, next, tables, costs_.possible_cpus);
 }
 
 absl::Status Datapath::Install(plan::LoadPlan plan, const load::ExistingMaps& existing,
@@ -106,7 +114,9 @@ absl::Status Datapath::Install(plan::LoadPlan plan, const load::ExistingMaps& ex
   StageSeconds& seconds = change.applied.seconds;
   Stopwatch watch;
   change.stage = "load";
-  const load::Options options{.root = bpf_root_, .memory_measurable = features_.map_mem_usage};
+  const load::Options options{.root = bpf_root_,
+                              .conversions = std::move(change.conversions),
+                              .memory_measurable = features_.map_mem_usage};
   ASSIGN_OR_RETURN(load::Loaded made, load::Execute(plan, existing, options));
   auto loaded = std::make_unique<load::Loaded>(std::move(made));
   seconds["load"] += watch.Lap();
@@ -153,7 +163,7 @@ absl::Status Datapath::FinishMove(plan::LoadPlan next, Change& change) {
 absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& settings,
                                                   const kernel::NodeFacts& node, const Fill& fill,
                                                   std::string& stage) {
-  Change change{settings, node, fill, stage, {}};
+  Change change{settings, node, fill, stage, {}, {}};
   Stopwatch watch;
   stage = "plan";
   ASSIGN_OR_RETURN(plan::LoadPlan next, Plan(settings, node));
@@ -166,16 +176,19 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
     return change.applied;
   }
   stage = "migrate";
-  ASSIGN_OR_RETURN(Predecessor predecessor, FindPredecessor());
+  ASSIGN_OR_RETURN(Predecessor predecessor, FindPredecessor(next));
+  change.conversions = std::move(predecessor.conversions);
   // What an earlier move left half-way, of this agent or of one before it.
   RETURN_IF_ERROR(MoveEntries(predecessor.maps));
-  RETURN_IF_ERROR(CheckSizes(predecessor.maps, next));
+  RETURN_IF_ERROR(CheckSizes(predecessor.maps, next, stage));
   if (!MovesConntrack(predecessor.maps, next)) {
     change.applied.seconds["migrate"] = watch.Lap();
     RETURN_IF_ERROR(Install(std::move(next), predecessor.maps, change));
+    lost_ = std::move(predecessor.lost);
     return change.applied;
   }
   RETURN_IF_ERROR(StartMove(predecessor.maps, change));
+  lost_ = std::move(predecessor.lost);
   watch.Lap();
   // In force from here on; what is left takes nothing from any packet.
   StageSeconds first = change.applied.seconds;

@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::chrono::seconds kPublishInterval{2};
 constexpr std::chrono::seconds kCheckInterval{5};
+// Nothing mends a map that began empty: its loss is a problem for long enough to be noticed.
+constexpr std::chrono::minutes kLayoutShown{10};
 constexpr std::chrono::seconds kFirstRetryDelay{1};
 constexpr std::chrono::seconds kLongestRetryDelay{60};
 
@@ -153,6 +155,7 @@ void Reconciler::ReconcileDatapath() {
   }
   for (const char* code : {"plan", "load", "migrate"}) problems_.Set(code, absl::OkStatus());
   problems_.Set("attach", datapath_.warnings());
+  problems_.Set("layout", datapath_.lost());
   problems_.Set("reachability-retry", Messages(datapath_.loaded()->retries()));
   retry_at_.reset();
   retry_delay_ = kFirstRetryDelay;
@@ -242,6 +245,9 @@ std::vector<std::string> Reconciler::EndpointProblems() const {
 
 void Reconciler::CheckAttachments() {
   next_check_ = Clock::now() + kCheckInterval;
+  if (std::chrono::system_clock::now() - started_ > kLayoutShown) {
+    problems_.Set("layout", absl::OkStatus());
+  }
   if (retry_at_) return;  // the attempt that is due looks as well
   absl::Status status = datapath_.Reattach(*in_force_, *node_);
   if (status.ok()) {

@@ -58,16 +58,25 @@ absl::Status CheckKept(const kernel::BpfMap& to, uint64_t copied) {
       fmt::format("it kept {} of {} entries; raise its size", kept, copied));
 }
 
-absl::StatusOr<uint64_t> Carry(const kernel::BpfMap& from, const kernel::BpfMap& to) {
+// Whether `to` is an array that ends before this element.
+bool IsBeyond(const kernel::BpfMap& to, std::span<const uint8_t> key) {
+  if (!IsArray(to.info().type)) return false;
+  uint32_t index = 0;
+  std::memcpy(&index, key.data(), sizeof(index));
+  return index >= to.info().max_entries;
+}
+
+// `convert`: null to copy as it is.
+absl::StatusOr<uint64_t> Carry(const kernel::BpfMap& from, const Convert& convert,
+                               const kernel::BpfMap& to) {
   Batch batch(to);
   absl::Status status = absl::OkStatus();
   RETURN_IF_ERROR(from.ForEach([&](auto key, auto value) {
-    if (IsArray(to.info().type)) {
-      uint32_t index = 0;
-      std::memcpy(&index, key.data(), sizeof(index));
-      if (index >= to.info().max_entries) return true;
+    if (convert != nullptr) {
+      if (const auto made = convert(key, value)) status = batch.Add(made->first, made->second);
+    } else if (!IsBeyond(to, key)) {
+      status = batch.Add(key, value);
     }
-    status = batch.Add(key, value);
     return status.ok();
   }));
   RETURN_IF_ERROR(status);
@@ -94,7 +103,12 @@ bool CanCarry(uint32_t map_type) {
 }
 
 absl::StatusOr<uint64_t> CarryEntries(const kernel::BpfMap& from, const kernel::BpfMap& to) {
-  absl::StatusOr<uint64_t> carried = Carry(from, to);
+  return ConvertEntries(from, nullptr, to);
+}
+
+absl::StatusOr<uint64_t> ConvertEntries(const kernel::BpfMap& from, const Convert& convert,
+                                        const kernel::BpfMap& to) {
+  absl::StatusOr<uint64_t> carried = Carry(from, convert, to);
   if (carried.ok()) return carried;
   return base::Annotate(carried.status(),
                         fmt::format("copying map {} from {} to {} entries", to.info().name,

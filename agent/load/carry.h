@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "agent/kernel/bpf_map.h"
+#include "agent/load/loaded.h"
 
 namespace bonsai::load {
 
@@ -18,5 +19,9 @@ bool CanCarry(uint32_t map_type);
 // ResourceExhausted: `to` has not kept them all; that is also said where an LRU map would keep
 // silent. What is written into `from` meanwhile may be copied or not.
 absl::StatusOr<uint64_t> CarryEntries(const kernel::BpfMap& from, const kernel::BpfMap& to);
+
+// The same through `convert`, from a map of another layout.
+absl::StatusOr<uint64_t> ConvertEntries(const kernel::BpfMap& from, const Convert& convert,
+                                        const kernel::BpfMap& to);
 
 }  // namespace bonsai::load

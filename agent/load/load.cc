@@ -7,6 +7,7 @@
 #include "agent/kernel/bpf_object.h"
 #include "agent/load/carry.h"
 #include "agent/load/image.h"
+#include "agent/load/layouts.h"
 #include "agent/load/loaded.h"
 
 namespace bonsai::load {
@@ -66,6 +67,7 @@ class Loader {
     }
     RETURN_IF_ERROR(FillTailArrays());
     RETURN_IF_ERROR(CarryContents());
+    RETURN_IF_ERROR(ConvertContents());
     RETURN_IF_ERROR(MeasureMaps());
     RETURN_IF_ERROR(StagePins());
     return std::move(loaded_);
@@ -206,6 +208,17 @@ class Loader {
     return absl::OkStatus();
   }
 
+  absl::Status ConvertContents() {
+    for (const auto& [name, conversion] : options_.conversions) {
+      auto made = loaded_.maps_.find(name);
+      if (made == loaded_.maps_.end() || made->second.reused) continue;
+      RETURN_IF_ERROR(
+          ConvertEntries(*conversion.from, conversion.convert, made->second.map).status());
+      made->second.carried = true;
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status MeasureMaps() {
     for (auto& [name, loaded] : loaded_.maps_) {
       if (options_.memory_measurable) {
@@ -222,8 +235,10 @@ class Loader {
     if (options_.root.empty()) return absl::OkStatus();
     ASSIGN_OR_RETURN(loaded_.pins_, StagedPins::Make(options_.root));
     for (const auto& [name, loaded] : loaded_.maps_) {
-      if (!plan_.FindMap(name)->data_section.empty()) continue;
-      RETURN_IF_ERROR(loaded_.pins_->Add(loaded.map, name));
+      const plan::MapPlan& planned = *plan_.FindMap(name);
+      if (!planned.data_section.empty()) continue;
+      const Layout layout{planned.layout_version, planned.layout_hash};
+      RETURN_IF_ERROR(loaded_.pins_->Add(loaded.map, name, layout));
     }
     return absl::OkStatus();
   }
