@@ -13,7 +13,6 @@
 #include "agent/kernel/bpffs.h"
 #include "agent/kernel/map_costs.h"
 #include "agent/load/pins.h"
-#include "agent/reachability/liveness.h"
 
 namespace bonsai::control {
 namespace {
@@ -88,18 +87,20 @@ absl::StatusOr<Datapath> Datapath::Open(const Options& options) {
 
 absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings,
                                               const kernel::NodeFacts& node) const {
-  return Plan(settings, node, /*moving=*/false);
+  return Plan(settings, node, /*moving=*/false, Reasons::kTold);
 }
 
 absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings,
-                                              const kernel::NodeFacts& node, bool moving) const {
+                                              const kernel::NodeFacts& node, bool moving,
+                                              Reasons reasons) const {
   const constants::NodeConstants facts = {{"kernel_hz", node.kernel_hz}, {"ct_moving", moving}};
   std::vector<plan::AnalyzedObject> analyzed;
   for (const object::ObjectSpec& spec : objects_) {
     ASSIGN_OR_RETURN(constants::ConstantSet set, constants::Resolve(settings, facts, spec));
-    ASSIGN_OR_RETURN(reachability::Liveness liveness, reachability::Analyze(spec, set));
-    reachability::Explain(spec, set, liveness);
-    analyzed.push_back({&spec, std::move(set), std::move(liveness)});
+    constants::ConstantSet values = set;
+    ASSIGN_OR_RETURN(const Analyses::Verdict verdict,
+                     analyses_->Get(spec, std::move(set), reasons == Reasons::kTold));
+    analyzed.push_back({&spec, std::move(values), verdict->liveness});
   }
   return plan::Make(analyzed, settings, costs_);
 }

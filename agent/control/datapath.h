@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "agent/attach/attached.h"
+#include "agent/control/analyses.h"
 #include "agent/control/options.h"
 #include "agent/kernel/features.h"
 #include "agent/kernel/node_facts.h"
@@ -25,7 +26,9 @@
 
 namespace bonsai::control {
 
-// Seconds by stage of the last change.
+// Seconds by stage of the last change: "plan", "check" (of sizes), "load", "tables", "attach"; and
+// when the change was in force, "release" (of the generation before) and "migrate" (the rest of
+// conntrack, and the generation that knows the new table alone).
 using StageSeconds = std::map<std::string, double>;
 
 class Datapath {
@@ -42,7 +45,7 @@ class Datapath {
   // Detaches and unpins everything of ours below a pin root. Needs no running agent.
   static absl::Status Uninstall(const std::string& bpf_root);
 
-  // What these settings make of the objects. Pure.
+  // What these settings make of the objects, with the reasons. Pure.
   absl::StatusOr<plan::LoadPlan> Plan(const settings::Settings& settings,
                                       const kernel::NodeFacts& node) const;
 
@@ -68,6 +71,11 @@ class Datapath {
 
   // Attaches what devices have come or what someone else has detached. Needs an earlier Apply.
   absl::Status Reattach(const settings::Settings& settings, const kernel::NodeFacts& node);
+
+  // Whether a stage comes when the change is in force.
+  static bool IsAfterwards(const std::string& stage) {
+    return stage == "release" || stage == "migrate";
+  }
 
   // The devices of a role, by interface index.
   static std::set<uint32_t> Uplinks(const settings::Settings& settings,
@@ -109,9 +117,13 @@ class Datapath {
     load::Conversions conversions;
   };
 
+  enum class Reasons { kNone, kTold };
   absl::StatusOr<plan::LoadPlan> Plan(const settings::Settings& settings,
-                                      const kernel::NodeFacts& node, bool moving) const;
+                                      const kernel::NodeFacts& node, bool moving,
+                                      Reasons reasons) const;
   void TakePlan(plan::LoadPlan plan);
+  // Fills the reasons into the plan in force, once packets no longer wait for it.
+  void TellReasons(const Change& change, bool moving);
   absl::StatusOr<Predecessor> FindPredecessor(const plan::LoadPlan& next) const;
   absl::Status CheckSizes(const load::ExistingMaps& maps, const plan::LoadPlan& next,
                           std::string& stage) const;
@@ -126,9 +138,11 @@ class Datapath {
   base::UniqueFd lock_;  // of the pin root: there is one agent
   std::string bpf_root_;
   std::vector<object::ObjectSpec> objects_;
+  std::unique_ptr<Analyses> analyses_ = std::make_unique<Analyses>();
   kernel::Features features_;
   plan::CostFacts costs_;
   plan::LoadPlan planned_;  // of the generation in force, before any retry
+  std::map<std::string, settings::Value> planned_for_;  // settings of planned_; empty: plan anew
   std::shared_ptr<const plan::LoadPlan> plan_;
   std::unique_ptr<load::Loaded> loaded_;
   attach::Attached attached_;

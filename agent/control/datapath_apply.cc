@@ -139,7 +139,8 @@ absl::Status Datapath::Install(plan::LoadPlan plan, const load::ExistingMaps& ex
 
 // A generation that looks into the tables of both sizes. Its own are empty at first.
 absl::Status Datapath::StartMove(const load::ExistingMaps& existing, Change& change) {
-  ASSIGN_OR_RETURN(plan::LoadPlan plan, Plan(change.settings, change.node, /*moving=*/true));
+  ASSIGN_OR_RETURN(plan::LoadPlan plan, Plan(change.settings, change.node, /*moving=*/true,
+                                             Reasons::kNone));
   load::ExistingMaps renamed = existing;
   for (const auto& [name, old_name] : kMoving) {
     const kernel::BpfMap* map = Find(existing, name);
@@ -160,19 +161,35 @@ absl::Status Datapath::FinishMove(plan::LoadPlan next, Change& change) {
   return Install(std::move(next), loaded_->Shareable(), change);
 }
 
+void Datapath::TellReasons(const Change& change, bool moving) {
+  if (!moving) planned_for_ = change.settings.values();
+  auto told = Plan(change.settings, change.node, moving, Reasons::kTold);
+  if (!told.ok()) return;  // the same plan has just been made without
+  for (plan::MapPlan& map : told->maps) map.max_entries = planned_.FindMap(map.name)->max_entries;
+  TakePlan(*std::move(told));
+}
+
 absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& settings,
                                                   const kernel::NodeFacts& node, const Fill& fill,
                                                   std::string& stage) {
   Change change{settings, node, fill, stage, {}, {}};
   Stopwatch watch;
+  if (loaded_ != nullptr && planned_for_ == settings.values()) {
+    stage = "attach";  // devices came or went
+    RETURN_IF_ERROR(Attach(settings, node, *loaded_));
+    change.applied.seconds["attach"] = watch.Lap();
+    return change.applied;
+  }
+  planned_for_.clear();
   stage = "plan";
-  ASSIGN_OR_RETURN(plan::LoadPlan next, Plan(settings, node));
+  ASSIGN_OR_RETURN(plan::LoadPlan next, Plan(settings, node, /*moving=*/false, Reasons::kNone));
   change.applied.seconds["plan"] = watch.Lap();
   if (loaded_ != nullptr && plan::ClassOfChange(planned_, next) == plan::ReloadClass::kLive) {
     stage = "attach";
     RETURN_IF_ERROR(Attach(settings, node, *loaded_));
     change.applied.seconds["attach"] = watch.Lap();
     TakePlan(std::move(next));
+    TellReasons(change, /*moving=*/false);
     return change.applied;
   }
   stage = "migrate";
@@ -182,11 +199,13 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   RETURN_IF_ERROR(MoveEntries(predecessor.maps));
   RETURN_IF_ERROR(CheckSizes(predecessor.maps, next, stage));
   if (!MovesConntrack(predecessor.maps, next)) {
-    change.applied.seconds["migrate"] = watch.Lap();
+    change.applied.seconds["check"] = watch.Lap();
     RETURN_IF_ERROR(Install(std::move(next), predecessor.maps, change));
+    TellReasons(change, /*moving=*/false);
     lost_ = std::move(predecessor.lost);
     return change.applied;
   }
+  change.applied.seconds["check"] = watch.Lap();
   RETURN_IF_ERROR(StartMove(predecessor.maps, change));
   lost_ = std::move(predecessor.lost);
   watch.Lap();
@@ -194,6 +213,7 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   StageSeconds first = change.applied.seconds;
   change.applied.unfinished = FinishMove(std::move(next), change);
   change.applied.seconds = std::move(first);
+  TellReasons(change, /*moving=*/!change.applied.unfinished.ok());
   change.applied.seconds["migrate"] = watch.Lap();
   return change.applied;
 }
