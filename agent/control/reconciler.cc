@@ -205,6 +205,10 @@ void Reconciler::Refuse(const std::string& code, const absl::Status& status) {
   if (!verifier.empty()) log_->debug("verifier: {}", verifier);
   if (in_force_ == nullptr || in_force_->values() != wanted_->values()) MarkDrift();
   RetryLater();
+  // Devices come and go all the same, and get what is in force.
+  if (in_force_ == nullptr) return;
+  const absl::Status attached = datapath_.Reattach(*in_force_, *node_);
+  if (code != "attach") problems_.Set("attach", attached);
 }
 
 void Reconciler::RetryLater() {

@@ -161,7 +161,9 @@ absl::Status Loading::Pruned(const Prepared& prepared, Cost& cost) const {
   ASSIGN_OR_RETURN(plan::LoadPlan plan, plan::Make(analyzed, prepared.settings, facts_));
   cost.analysis = Cpu() - start;
   ASSIGN_OR_RETURN(load::Loaded loaded, load::Execute(plan, {}, {}));
-  cost.maps = loaded.maps().size();
+  for (const plan::MapPlan& map : plan.maps) {
+    cost.maps += map.create && map.data_section.empty();
+  }
   return loaded.retries().empty() ? absl::OkStatus()
                                   : base::Internal("loading: {}", ToString(loaded.retries()[0]));
 }

@@ -174,6 +174,13 @@ TEST_F(Resize, BelowWhatIsInUseIsRefusedWithTheNumbersUntilItFits) {
   EXPECT_EQ(SizeOf("ct4"), 4096u);
   EXPECT_GE(Count("ct4"), 3000u);
   EXPECT_TRUE(connection->Ask());
+  // A pod that comes meanwhile is under the configuration in force.
+  cluster.node.MustExec("ip link add veth-x type veth peer name x netns " + cluster.pod_c.name() +
+                        " && ip link set veth-x up");
+  EXPECT_TRUE(WaitFor([&] {
+    return cluster.node.Exec("bpftool net show | grep -c veth-x").output == "2\n";
+  }));
+  cluster.node.MustExec("ip link del veth-x");
   // They go: the next attempt, at most some seconds away, finds room.
   auto map = Pinned("ct4");
   ASSERT_TRUE(map.ok() && map->DeleteMany(keys.data(), 2500).ok());
