@@ -103,7 +103,7 @@ TEST_F(Agent, KeepsTheEarlierGenerationAndTheForeignProgramWhenAHookIsTaken) {
   ASSERT_TRUE(cluster.WaitProblem("attach")) << Problems();
   EXPECT_THAT(Problems(), HasSubstr("uplink"));
   EXPECT_EQ(cluster.node.Exec("bpftool net show dev uplink").output, foreign);
-  EXPECT_EQ(cluster.KernelMapIds(), maps);
+  EXPECT_TRUE(WaitFor([&] { return cluster.KernelMapIds() == maps; })) << "between two attempts";
   EXPECT_EQ(cluster.Ctl("status")["configuration"]["generation"], generation);
   EXPECT_EQ(Ask(cluster.pod_a, Proto::kTcp, kPodB4, kServerPort), "b");
   cluster.node.MustExec("bpftool net detach xdp dev uplink");
