@@ -14,6 +14,7 @@
 #include "agent/kernel/bpffs.h"
 #include "agent/kernel/map_costs.h"
 #include "agent/load/pins.h"
+#include "agent/plan/reload_class.h"
 #include "agent/reachability/liveness.h"
 
 namespace bonsai::control {
@@ -45,22 +46,6 @@ bool IsUplink(const settings::Settings& settings, const kernel::NodeFacts& node,
   if (!patterns.empty()) return Matches(patterns, link.name);
   const auto& defaults = node.default_route_ifindexes;
   return std::find(defaults.begin(), defaults.end(), link.ifindex) != defaults.end();
-}
-
-// Whether two plans make the same programs and maps. Equal instructions and constants are equal
-// programs; the objects on disk are read once, so the instructions are.
-bool SameKernelState(const plan::LoadPlan& a, const plan::LoadPlan& b) {
-  if (a.objects.size() != b.objects.size() || a.maps.size() != b.maps.size()) return false;
-  for (size_t i = 0; i < a.objects.size(); ++i) {
-    const plan::ObjectPlan& x = a.objects[i];
-    const plan::ObjectPlan& y = b.objects[i];
-    if (x.needed != y.needed || (x.needed && x.sections != y.sections)) return false;
-  }
-  for (size_t i = 0; i < a.maps.size(); ++i) {
-    if (a.maps[i].create != b.maps[i].create || a.maps[i].name != b.maps[i].name) return false;
-    if (a.maps[i].create && a.maps[i].max_entries != b.maps[i].max_entries) return false;
-  }
-  return true;
 }
 
 }  // namespace
@@ -195,7 +180,8 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   stage = "plan";
   ASSIGN_OR_RETURN(plan::LoadPlan next, Plan(settings, node));
   applied.seconds["plan"] = watch.Lap();
-  if (loaded_ != nullptr && SameKernelState(planned_, next)) {
+  if (loaded_ != nullptr &&
+      plan::ClassOfChange(planned_, next) == plan::ReloadClass::kLive) {
     stage = "attach";
     RETURN_IF_ERROR(Attach(settings, node, *loaded_));
     applied.seconds["attach"] = watch.Lap();
