@@ -20,6 +20,7 @@
 #include "agent/kernel/node_facts.h"
 #include "agent/load/loaded.h"
 #include "agent/object/object_spec.h"
+#include "agent/plan/inputs.h"
 #include "agent/plan/load_plan.h"
 #include "agent/settings/settings.h"
 
@@ -76,7 +77,10 @@ class Datapath {
   std::vector<attach::Attachment> attachments() const { return attached_.attachments(); }
   const std::vector<std::string>& warnings() const { return warnings_; }
 
-  const std::vector<object::ObjectSpec>& objects() const { return objects_; }
+  const std::vector<object::ObjectSpec>& objects() const { return *objects_; }
+  // What plans are made from on this node, for readers to make some of their own.
+  plan::Inputs Inputs(std::shared_ptr<const settings::Schema> schema,
+                      const kernel::NodeFacts& node) const;
 
  private:
   Datapath(const Options& options, std::vector<object::ObjectSpec> objects,
@@ -92,7 +96,7 @@ class Datapath {
 
   base::UniqueFd lock_;  // of the pin root: there is one agent
   std::string bpf_root_;
-  std::vector<object::ObjectSpec> objects_;
+  std::shared_ptr<const std::vector<object::ObjectSpec>> objects_;  // shared with readers
   kernel::Features features_;
   plan::CostFacts costs_;
   plan::LoadPlan planned_;  // of the generation in force, before any retry

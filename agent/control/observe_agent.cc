@@ -39,6 +39,7 @@ report::Snapshot Reconciler::Observe() const {
   snapshot.taken = std::chrono::system_clock::now();
   snapshot.configuration = configuration_;
   snapshot.settings = in_force_;
+  snapshot.inputs = inputs_;
   snapshot.schema = schema_;
   snapshot.conntrack = conntrack_;
   snapshot.flow_events = hub_.received();
@@ -65,6 +66,7 @@ void Reconciler::ObserveDatapath(report::Snapshot& snapshot) const {
     if (const auto counted = entries_.find(name); counted != entries_.end()) {
       shown.entries = counted->second;
       shown.entries_known = true;
+      peaks_.Show(name, shown);
     }
     snapshot.memory_loaded += shown.bytes;
     snapshot.maps[name] = shown;
