@@ -76,10 +76,16 @@ std::vector<report::FeatureState> Features(const settings::Schema& schema,
   return features;
 }
 
-uint64_t MemorySaved(const plan::LoadPlan& plan,
-                     const std::map<std::string, report::LoadedProgram>& programs) {
-  uint64_t saved = 0, jited = 0, translated = 0;
+uint64_t MapsSaved(const plan::LoadPlan& plan) {
+  uint64_t saved = 0;
   for (const plan::MapPlan& map : plan.maps) saved += map.create ? 0 : map.bytes;
+  return saved;
+}
+
+uint64_t ProgramsSaved(const plan::LoadPlan& plan,
+                       const std::map<std::string, report::LoadedProgram>& programs,
+                       const JitedBytes& seen) {
+  uint64_t saved = 0, jited = 0, translated = 0;
   for (const auto& [name, program] : programs) {
     jited += program.jited_bytes;
     translated += program.translated_insns;
@@ -87,7 +93,9 @@ uint64_t MemorySaved(const plan::LoadPlan& plan,
   const double per_insn =
       translated == 0 ? kTypicalJitBytes : static_cast<double>(jited) / static_cast<double>(translated);
   for (const plan::ProgramPlan& program : plan.programs) {
-    if (!program.load) saved += static_cast<uint64_t>(per_insn * program.slots);
+    if (program.load) continue;
+    const auto known = seen.find(program.object + "/" + program.name);
+    saved += known != seen.end() ? known->second : static_cast<uint64_t>(per_insn * program.slots);
   }
   return saved;
 }

@@ -45,11 +45,17 @@ std::vector<report::FeatureState> Features(const settings::Schema& schema,
                                            const plan::LoadPlan& plan,
                                            const std::map<std::string, report::LoadedMap>& maps);
 
-// Predicted bytes of the plan's maps that were not created, and of the machine code of programs that
-// were not loaded. The latter at the bytes an instruction that the loaded programs show; where none
-// is loaded, at kTypicalJitBytes.
-uint64_t MemorySaved(const plan::LoadPlan& plan,
-                     const std::map<std::string, report::LoadedProgram>& programs);
+// Predicted bytes of the plan's maps that were not created.
+uint64_t MapsSaved(const plan::LoadPlan& plan);
+
+// Bytes of machine code by "object/program", as they were when each was last loaded.
+using JitedBytes = std::map<std::string, uint64_t>;
+
+// Bytes of machine code of the programs that were not loaded: what it was when they were, else at the
+// bytes an instruction that the loaded programs show; where none is loaded, at kTypicalJitBytes.
+uint64_t ProgramsSaved(const plan::LoadPlan& plan,
+                       const std::map<std::string, report::LoadedProgram>& programs,
+                       const JitedBytes& seen);
 inline constexpr double kTypicalJitBytes = 5.0;  // x86-64, over this datapath with all on
 
 std::vector<report::Endpoint> Endpoints(const tables::Tables& tables,

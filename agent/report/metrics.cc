@@ -121,6 +121,11 @@ void AddMaps(const Snapshot& s, Exposition& out) {
   out.Gauge("memory_pruned_bytes",
             "Kernel memory saved: maps and programs that were not created, predicted.")
       .Add(s.memory_saved);
+  out.Gauge("memory_pruned_maps_bytes", "The part of it that is maps.")
+      .Add(s.memory_saved - s.memory_saved_programs);
+  out.Gauge("memory_pruned_programs_bytes",
+            "The part of it that is machine code: as it was when last loaded, else estimated.")
+      .Add(s.memory_saved_programs);
   auto& saved = out.Gauge("memory_saved_bytes",
                           "Kernel memory of a feature's maps that were not created, predicted.");
   auto& loaded = out.Gauge("feature_memory_bytes",

@@ -141,6 +141,7 @@ struct Snapshot {
   std::vector<FeatureState> features;
   uint64_t memory_loaded = 0;       // bytes, measured: maps
   uint64_t memory_saved = 0;        // bytes, predicted: maps not created + JITed bytes of programs not loaded
+  uint64_t memory_saved_programs = 0;  // the latter part of it
   uint64_t load_retries = 0;        // retry ladder
   // --- state
   std::vector<Endpoint> endpoints;
