@@ -82,20 +82,26 @@ uint64_t MapsSaved(const plan::LoadPlan& plan) {
   return saved;
 }
 
-uint64_t ProgramsSaved(const plan::LoadPlan& plan,
-                       const std::map<std::string, report::LoadedProgram>& programs,
-                       const JitedBytes& seen) {
-  uint64_t saved = 0, jited = 0, translated = 0;
+void JitedBytes::Take(const Programs& programs) {
+  double jited = 0, translated = 0;
   for (const auto& [name, program] : programs) {
-    jited += program.jited_bytes;
-    translated += program.translated_insns;
+    seen_[name] = program.info.jited_bytes;
+    jited += program.info.jited_bytes;
+    translated += program.info.xlated_bytes / 8.0;
   }
-  const double per_insn =
-      translated == 0 ? kTypicalJitBytes : static_cast<double>(jited) / static_cast<double>(translated);
+  if (!per_insn_ && translated > 0) per_insn_ = jited / translated;
+}
+
+uint64_t JitedBytes::Of(const std::string& program, uint32_t slots) const {
+  const auto known = seen_.find(program);
+  if (known != seen_.end()) return known->second;
+  return static_cast<uint64_t>(per_insn_.value_or(kTypicalJitBytes) * slots);
+}
+
+uint64_t ProgramsSaved(const plan::LoadPlan& plan, const JitedBytes& jited) {
+  uint64_t saved = 0;
   for (const plan::ProgramPlan& program : plan.programs) {
-    if (program.load) continue;
-    const auto known = seen.find(program.object + "/" + program.name);
-    saved += known != seen.end() ? known->second : static_cast<uint64_t>(per_insn * program.slots);
+    if (!program.load) saved += jited.Of(program.object + "/" + program.name, program.slots);
   }
   return saved;
 }

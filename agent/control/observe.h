@@ -6,10 +6,12 @@
 #include <absl/status/statusor.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/kernel/bpf_map.h"
+#include "agent/load/loaded.h"
 #include "agent/plan/load_plan.h"
 #include "agent/report/snapshot.h"
 #include "agent/settings/settings.h"
@@ -48,15 +50,22 @@ std::vector<report::FeatureState> Features(const settings::Schema& schema,
 // Predicted bytes of the plan's maps that were not created.
 uint64_t MapsSaved(const plan::LoadPlan& plan);
 
-// Bytes of machine code by "object/program", as they were when each was last loaded.
-using JitedBytes = std::map<std::string, uint64_t>;
+// How much machine code a program is: as it was when it was last loaded; of one that never was, by the
+// bytes an instruction of the first generation seen, so that a guess stays the same guess.
+class JitedBytes {
+ public:
+  using Programs = std::map<std::string, load::LoadedProgram>;  // by "object/program"
+  void Take(const Programs& programs);
+  uint64_t Of(const std::string& program, uint32_t slots) const;
 
-// Bytes of machine code of the programs that were not loaded: what it was when they were, else at the
-// bytes an instruction that the loaded programs show; where none is loaded, at kTypicalJitBytes.
-uint64_t ProgramsSaved(const plan::LoadPlan& plan,
-                       const std::map<std::string, report::LoadedProgram>& programs,
-                       const JitedBytes& seen);
+ private:
+  std::map<std::string, uint64_t> seen_;
+  std::optional<double> per_insn_;
+};
 inline constexpr double kTypicalJitBytes = 5.0;  // x86-64, over this datapath with all on
+
+// Bytes of machine code of the plan's programs that were not loaded.
+uint64_t ProgramsSaved(const plan::LoadPlan& plan, const JitedBytes& jited);
 
 std::vector<report::Endpoint> Endpoints(const tables::Tables& tables,
                                         const std::map<uint32_t, std::string>& device_names);

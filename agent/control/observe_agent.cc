@@ -74,7 +74,7 @@ void Reconciler::ObserveDatapath(report::Snapshot& snapshot) const {
   for (const auto& [name, program] : datapath_.loaded()->programs()) {
     snapshot.programs[name] = Describe(program);
   }
-  snapshot.memory_saved_programs = ProgramsSaved(*snapshot.plan, snapshot.programs, jited_seen_);
+  snapshot.memory_saved_programs = ProgramsSaved(*snapshot.plan, jited_);
   snapshot.memory_saved = MapsSaved(*snapshot.plan) + snapshot.memory_saved_programs;
   snapshot.features = Features(*schema_, *in_force_, *snapshot.plan, snapshot.maps);
   for (const attach::Attachment& attachment : datapath_.attachments()) {

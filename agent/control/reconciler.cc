@@ -185,9 +185,7 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
   problems_.Set("policy", desired_.RaisePolicyEpoch(*datapath_.plan(), *datapath_.loaded()));
   flows_stale_ = true;
   peaks_.KeepOnly(datapath_.loaded()->maps());
-  for (const auto& [name, program] : datapath_.loaded()->programs()) {
-    jited_seen_[name] = program.info.jited_bytes;
-  }
+  jited_.Take(datapath_.loaded()->programs());
   load_retries_ += datapath_.loaded()->retries().size();
   log_->info("configuration generation {} in force after {:.1f} ms", configuration_.generation,
              configuration_.reload_seconds * 1e3);

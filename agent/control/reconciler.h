@@ -98,7 +98,7 @@ class Reconciler {
   report::ConntrackState conntrack_;
   std::map<std::string, uint64_t> entries_;    // by map, as last counted
   EntryPeaks peaks_;
-  JitedBytes jited_seen_;
+  JitedBytes jited_;
   uint64_t load_retries_ = 0;
   const report::WallTime started_ = std::chrono::system_clock::now();
 };

@@ -145,6 +145,13 @@ TEST_F(GrpcPlanTest, HostileRequestsAreRefusedAndTheServerServesOn) {
   EXPECT_FALSE(Ask(Set({{"log-level", "\xff\xfe"}}), response).ok()) << "no UTF-8";
   const v1::PlanChangeResponse odd = Ask(Set({{"a\nb: c", "1"}, {"log-level", std::string("\0x", 2)}}));
   EXPECT_EQ(odd.refusals_size(), 2);
+  v1::PlanChangeRequest unknown;
+  for (size_t i = 0; i < PlanDesk::kMostKeys; ++i) {
+    std::string key = std::to_string(i) + "-enable-policy-";
+    key.resize(100, 'x');  // as long as nearest names are still looked for
+    (*unknown.mutable_overrides())[key] = "1";
+  }
+  EXPECT_EQ(Ask(unknown).refusals_size(), static_cast<int>(PlanDesk::kMostKeys));
   EXPECT_TRUE(Ask(Set({})).accepted());
 }
 
