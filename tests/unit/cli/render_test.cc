@@ -93,6 +93,10 @@ TEST_F(RenderTest, StatusFitsTheScreenHoweverMuchIsWrong) {
   for (int i = 0; i < 40; ++i) {
     status.add_features_off("feature-number-" + std::to_string(i));
     *status.add_problems() = status.problems(0);
+    auto& advice = *status.add_sizing();
+    advice.set_setting("a-setting-with-a-rather-long-name");
+    advice.set_map("a_map_of_it");
+    advice.set_bytes_change(i);
   }
   const std::string text = Render(status, Style{}, kNow);
   ExpectFitsTheScreen(text);

@@ -186,6 +186,31 @@ TEST_F(GrpcPlanTest, ManyAtOnceAllGetTheSameAnswer) {
   EXPECT_EQ(equal, 12);
 }
 
+TEST_F(GrpcPlanTest, TurnsComeBackFromClientsThatDidNotWait) {
+  Start();
+  std::atomic<int> odd{0};
+  std::vector<std::jthread> clients;
+  for (int i = 0; i < 40; ++i) {
+    clients.emplace_back([&, i] {
+      v1::PlanChangeResponse response;
+      const auto code = Ask(Set({{"enable-policy", "true"}}), response,
+                            std::chrono::milliseconds(1 + i % 8)).error_code();
+      odd += code != grpc::StatusCode::DEADLINE_EXCEEDED && code != grpc::StatusCode::OK &&
+             code != grpc::StatusCode::RESOURCE_EXHAUSTED;
+    });
+  }
+  clients.clear();
+  EXPECT_EQ(odd, 0);
+  // Those whose clients left give their turns back within a tick; then all of them are free again.
+  v1::PlanChangeResponse response;
+  for (int i = 0; i < 200 && !Ask(Set({}), response).ok(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  for (size_t i = 0; i < 2 * PlanDesk::kAtOnce; ++i) {
+    EXPECT_TRUE(Ask(Set({{"enable-policy", "true"}})).accepted());
+  }
+}
+
 TEST_F(GrpcPlanTest, FeaturesHaveTheirCosts) {
   Start();
   grpc::ClientContext context;
