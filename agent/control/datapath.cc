@@ -4,7 +4,6 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <set>
 
@@ -12,25 +11,12 @@
 #include "agent/constants/constant_set.h"
 #include "agent/kernel/bpffs.h"
 #include "agent/load/pins.h"
-#include "agent/plan/reload_class.h"
-#include "agent/reachability/liveness.h"
 
 namespace bonsai::control {
 namespace {
 
 // The datapath's objects; each has one entry program, for the hook of the same name.
 constexpr const char* kObjects[] = {"xdp", "from_pod", "to_pod", "from_netdev"};
-
-class Stopwatch {
- public:
-  double Lap() {
-    const auto now = std::chrono::steady_clock::now();
-    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 bool Matches(const std::vector<std::string>& patterns, const std::string& name) {
   return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
@@ -91,13 +77,20 @@ absl::StatusOr<Datapath> Datapath::Open(const Options& options) {
 
 absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings,
                                               const kernel::NodeFacts& node) const {
-  const constants::NodeConstants facts = {{"kernel_hz", node.kernel_hz}};
+  return Plan(settings, node, /*moving=*/false, Reasons::kTold);
+}
+
+absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings,
+                                              const kernel::NodeFacts& node, bool moving,
+                                              Reasons reasons) const {
+  const constants::NodeConstants facts = {{"kernel_hz", node.kernel_hz}, {"ct_moving", moving}};
   std::vector<plan::AnalyzedObject> analyzed;
   for (const object::ObjectSpec& spec : *objects_) {
     ASSIGN_OR_RETURN(constants::ConstantSet set, constants::Resolve(settings, facts, spec));
-    ASSIGN_OR_RETURN(reachability::Liveness liveness, reachability::Analyze(spec, set));
-    reachability::Explain(spec, set, liveness);
-    analyzed.push_back({&spec, std::move(set), std::move(liveness)});
+    constants::ConstantSet values = set;
+    ASSIGN_OR_RETURN(const Analyses::Verdict verdict,
+                     analyses_->Get(spec, std::move(set), reasons == Reasons::kTold));
+    analyzed.push_back({&spec, std::move(values), verdict->liveness});
   }
   return plan::Make(analyzed, settings, costs_);
 }
@@ -106,20 +99,6 @@ plan::Inputs Datapath::Inputs(std::shared_ptr<const settings::Schema> schema,
                               const kernel::NodeFacts& node) const {
   return {.objects = objects_, .schema = std::move(schema), .node = {{"kernel_hz", node.kernel_hz}},
           .costs = costs_, .missing_map_types = features_.missing_map_types};
-}
-
-absl::StatusOr<std::unique_ptr<load::Loaded>> Datapath::Load(const plan::LoadPlan& plan) const {
-  const load::Options options{.root = bpf_root_, .memory_measurable = features_.map_mem_usage};
-  load::ExistingMaps existing;
-  std::map<std::string, kernel::BpfMap> pinned;  // of an earlier agent
-  if (loaded_ != nullptr) {
-    existing = loaded_->Shareable();
-  } else {
-    ASSIGN_OR_RETURN(pinned, load::OpenPinnedMaps(bpf_root_));
-    for (const auto& [name, map] : pinned) existing[name] = &map;
-  }
-  ASSIGN_OR_RETURN(load::Loaded loaded, load::Execute(plan, existing, options));
-  return std::make_unique<load::Loaded>(std::move(loaded));
 }
 
 std::set<uint32_t> Datapath::Uplinks(const settings::Settings& settings,
@@ -166,41 +145,6 @@ absl::Status Datapath::Attach(const settings::Settings& settings, const kernel::
                                                              attach::EntryPrograms(loaded)));
   warnings_ = std::move(outcome.warnings);
   return absl::OkStatus();
-}
-
-absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& settings,
-                                                  const kernel::NodeFacts& node, const Fill& fill,
-                                                  std::string& stage) {
-  Applied applied;
-  Stopwatch watch;
-  stage = "plan";
-  ASSIGN_OR_RETURN(plan::LoadPlan next, Plan(settings, node));
-  applied.seconds["plan"] = watch.Lap();
-  if (loaded_ != nullptr &&
-      plan::ClassOfChange(planned_, next) == plan::ReloadClass::kLive) {
-    stage = "attach";
-    RETURN_IF_ERROR(Attach(settings, node, *loaded_));
-    applied.seconds["attach"] = watch.Lap();
-    TakePlan(std::move(next));
-    return applied;
-  }
-  stage = "load";
-  ASSIGN_OR_RETURN(std::unique_ptr<load::Loaded> loaded, Load(next));
-  applied.seconds["load"] = watch.Lap();
-  stage = "tables";
-  RETURN_IF_ERROR(fill(next, *loaded));
-  applied.seconds["tables"] = watch.Lap();
-  stage = "attach";
-  RETURN_IF_ERROR(Attach(settings, node, *loaded));
-  // From here on the new generation serves. A pin that cannot be moved now only costs a restarted
-  // agent the state of that map, so it is a warning and not a way back.
-  absl::Status committed = loaded->Commit();
-  if (!committed.ok()) warnings_.push_back(base::Message(committed));
-  applied.seconds["attach"] = watch.Lap();
-  applied.new_generation = true;
-  loaded_ = std::move(loaded);  // the earlier generation goes
-  TakePlan(std::move(next));
-  return applied;
 }
 
 void Datapath::TakePlan(plan::LoadPlan plan) {

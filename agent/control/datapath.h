@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "agent/attach/attached.h"
+#include "agent/control/analyses.h"
 #include "agent/control/options.h"
 #include "agent/kernel/features.h"
 #include "agent/kernel/node_facts.h"
@@ -26,7 +27,9 @@
 
 namespace bonsai::control {
 
-// Seconds by stage of the last change.
+// Seconds by stage of the last change: "plan", "check" (of sizes), "load", "tables", "attach"; and
+// when the change was in force, "release" (of the generation before) and "migrate" (the rest of
+// conntrack, and the generation that knows the new table alone).
 using StageSeconds = std::map<std::string, double>;
 
 class Datapath {
@@ -43,7 +46,7 @@ class Datapath {
   // Detaches and unpins everything of ours below a pin root. Needs no running agent.
   static absl::Status Uninstall(const std::string& bpf_root);
 
-  // What these settings make of the objects. Pure.
+  // What these settings make of the objects, with the reasons. Pure.
   absl::StatusOr<plan::LoadPlan> Plan(const settings::Settings& settings,
                                       const kernel::NodeFacts& node) const;
 
@@ -52,16 +55,28 @@ class Datapath {
 
   struct Applied {
     bool new_generation = false;  // false: only attachments changed, or nothing
+    // The settings are in force, but conntrack still uses tables of both sizes, for this reason;
+    // the next Apply goes on from there. Else OK.
+    absl::Status unfinished;
     StageSeconds seconds;
   };
   // Brings the plan for these settings into force: load, fill, attach, commit. When the programs in
   // force are already those of the plan, only devices are attached and detached. On an error all is
-  // as before. `stage` names the step that failed: "plan", "load", "tables" or "attach".
+  // as before. `stage` names the step that failed: "plan", "migrate", "load", "tables" or "attach".
+  //
+  // Conntrack goes to another size in two generations (ADR 0014): one whose programs look into both
+  // tables, in force when the settings are; and when all entries have moved, one that knows the new
+  // table alone. A size below what is in use is refused: FailedPrecondition, with the numbers.
   absl::StatusOr<Applied> Apply(const settings::Settings& settings, const kernel::NodeFacts& node,
                                 const Fill& fill, std::string& stage);
 
   // Attaches what devices have come or what someone else has detached. Needs an earlier Apply.
   absl::Status Reattach(const settings::Settings& settings, const kernel::NodeFacts& node);
+
+  // Whether a stage comes when the change is in force.
+  static bool IsAfterwards(const std::string& stage) {
+    return stage == "release" || stage == "migrate";
+  }
 
   // The devices of a role, by interface index.
   static std::set<uint32_t> Uplinks(const settings::Settings& settings,
@@ -76,6 +91,8 @@ class Datapath {
   std::shared_ptr<const plan::LoadPlan> plan() const { return plan_; }
   std::vector<attach::Attachment> attachments() const { return attached_.attachments(); }
   const std::vector<std::string>& warnings() const { return warnings_; }
+  // Maps that an earlier agent left with another layout, and that began empty therefore.
+  const std::vector<std::string>& lost() const { return lost_; }
 
   const std::vector<object::ObjectSpec>& objects() const { return *objects_; }
   // What plans are made from on this node, for readers to make some of their own.
@@ -87,8 +104,36 @@ class Datapath {
            kernel::Features features, plan::CostFacts costs, attach::Attached attached,
            base::UniqueFd lock);
 
+  // The maps that the next generation may share or copy.
+  struct Predecessor {
+    std::map<std::string, kernel::BpfMap> pinned;  // of an earlier agent, when `maps` is about them
+    load::ExistingMaps maps;
+    load::Conversions conversions;                 // of maps whose layout was another
+    std::vector<std::string> lost;                 // what starts empty for that reason
+  };
+  // One change on its way.
+  struct Change {
+    const settings::Settings& settings;
+    const kernel::NodeFacts& node;
+    const Fill& fill;
+    std::string& stage;
+    Applied applied;
+    load::Conversions conversions;
+  };
+
+  enum class Reasons { kNone, kTold };
+  absl::StatusOr<plan::LoadPlan> Plan(const settings::Settings& settings,
+                                      const kernel::NodeFacts& node, bool moving,
+                                      Reasons reasons) const;
   void TakePlan(plan::LoadPlan plan);
-  absl::StatusOr<std::unique_ptr<load::Loaded>> Load(const plan::LoadPlan& plan) const;
+  // Fills the reasons into the plan in force, once packets no longer wait for it.
+  void TellReasons(const Change& change, bool moving);
+  absl::StatusOr<Predecessor> FindPredecessor(const plan::LoadPlan& next) const;
+  absl::Status CheckSizes(const load::ExistingMaps& maps, const plan::LoadPlan& next,
+                          std::string& stage) const;
+  absl::Status Install(plan::LoadPlan plan, const load::ExistingMaps& existing, Change& change);
+  absl::Status StartMove(const load::ExistingMaps& existing, Change& change);
+  absl::Status FinishMove(plan::LoadPlan next, Change& change);
   absl::Status Attach(const settings::Settings& settings, const kernel::NodeFacts& node,
                       const load::Loaded& loaded);
   static std::vector<attach::Target> Targets(const settings::Settings& settings,
@@ -97,13 +142,15 @@ class Datapath {
   base::UniqueFd lock_;  // of the pin root: there is one agent
   std::string bpf_root_;
   std::shared_ptr<const std::vector<object::ObjectSpec>> objects_;  // shared with readers
+  std::unique_ptr<Analyses> analyses_ = std::make_unique<Analyses>();
   kernel::Features features_;
   plan::CostFacts costs_;
   plan::LoadPlan planned_;  // of the generation in force, before any retry
+  std::map<std::string, settings::Value> planned_for_;  // settings of planned_; empty: plan anew
   std::shared_ptr<const plan::LoadPlan> plan_;
   std::unique_ptr<load::Loaded> loaded_;
   attach::Attached attached_;
-  std::vector<std::string> warnings_;
+  std::vector<std::string> warnings_, lost_;
 };
 
 }  // namespace bonsai::control

@@ -65,15 +65,18 @@ DesiredTables::DesiredTables(const Options& options)
   if (!store_.directory().empty()) source_ = "manifests " + store_.directory();
 }
 
-std::vector<std::string> DesiredTables::Refresh() {
+std::vector<std::string> DesiredTables::Refresh(bool& changed) {
+  changed = false;
   if (store_.directory().empty()) return {};
-  absl::StatusOr<bool> changed = store_.Refresh();
-  if (!changed.ok()) return {base::Message(changed.status())};
+  absl::StatusOr<bool> refreshed = store_.Refresh();
+  if (!refreshed.ok()) return {base::Message(refreshed.status())};
   synced_ = std::chrono::system_clock::now();
   const std::vector<kube::ManifestFile> files = store_.files();
+  const bool was_complete = complete_;
   complete_ |= std::none_of(files.begin(), files.end(), [](const kube::ManifestFile& file) {
     return file.refused && !file.last_good;
   });
+  changed = *refreshed || complete_ != was_complete;
   std::vector<std::string> problems;
   for (const kube::ManifestProblem& problem : store_.problems()) {
     problems.push_back(kube::ToString(problem));
@@ -103,7 +106,8 @@ tables::WriteReport DesiredTables::Write(const plan::LoadPlan& plan,
   tables::TargetMaps targets = Targets(plan, loaded);
   for (const char* name : kFromManifests) {
     const auto map = loaded.maps().find(name);
-    if (hold && map != loaded.maps().end() && map->second.reused) targets.erase(name);
+    if (!hold || map == loaded.maps().end()) continue;
+    if (map->second.reused || map->second.carried) targets.erase(name);
   }
   tables::WriteReport report = tables::WriteTables(*tables_, targets);
   if (report.errors.empty() && !hold) written_ = tables_;

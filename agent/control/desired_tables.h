@@ -27,9 +27,9 @@ class DesiredTables {
  public:
   explicit DesiredTables(const Options& options);
 
-  // Reads the manifests again. Returns what is wrong with them, one line each; what was good
-  // before stays.
-  std::vector<std::string> Refresh();
+  // Reads the manifests again; `changed` when others are in force now. Returns what is wrong with
+  // them, one line each; what was good before stays.
+  std::vector<std::string> Refresh(bool& changed);
 
   // Whether every manifest has been read in a good version since the start. Until then what an
   // earlier agent left in the maps may be more than what is known here, and must not be taken away.

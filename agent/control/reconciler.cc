@@ -12,6 +12,10 @@ namespace {
 
 constexpr std::chrono::seconds kPublishInterval{2};
 constexpr std::chrono::seconds kCheckInterval{5};
+// Without a change of anything the tables are compared with what they shall hold this often.
+constexpr std::chrono::seconds kTablesInterval{60};
+// Nothing mends a map that began empty: its loss is a problem for long enough to be noticed.
+constexpr std::chrono::minutes kLayoutShown{10};
 constexpr std::chrono::seconds kFirstRetryDelay{1};
 constexpr std::chrono::seconds kLongestRetryDelay{60};
 
@@ -82,7 +86,7 @@ void Reconciler::Reconcile(Events events) {
   const bool retry = retry_at_ && Clock::now() >= *retry_at_;
   if (wanted_changed_ || retry || events & kNetworkChanged) ReconcileDatapath();
   if (in_force_ == nullptr) return;
-  if (tables_stale_) ReconcileTables();
+  if (tables_stale_ || Clock::now() >= next_tables_) ReconcileTables();
   if (Clock::now() >= next_check_) CheckAttachments();
   if (Clock::now() >= next_gc_) CollectConntrack();
 }
@@ -127,8 +131,9 @@ void Reconciler::MarkDrift() {
 }
 
 void Reconciler::ReadManifests() {
-  problems_.Set("manifests", desired_.Refresh());
-  tables_stale_ = true;
+  bool changed = false;
+  problems_.Set("manifests", desired_.Refresh(changed));
+  tables_stale_ |= changed;
 }
 
 void Reconciler::ReconcileDatapath() {
@@ -154,12 +159,17 @@ void Reconciler::ReconcileDatapath() {
     Refuse(stage, applied.status());
     return;
   }
-  for (const char* code : {"plan", "load"}) problems_.Set(code, absl::OkStatus());
+  for (const char* code : {"plan", "load", "migrate"}) problems_.Set(code, absl::OkStatus());
   problems_.Set("attach", datapath_.warnings());
+  problems_.Set("layout", datapath_.lost());
   problems_.Set("reachability-retry", Messages(datapath_.loaded()->retries()));
   retry_at_.reset();
   retry_delay_ = kFirstRetryDelay;
   Accept(*applied);
+  if (!applied->unfinished.ok()) {
+    problems_.Set("migrate", applied->unfinished);
+    RetryLater();
+  }
 }
 
 void Reconciler::Accept(const Datapath::Applied& applied) {
@@ -178,7 +188,9 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
   if (!changed && !applied.new_generation) return;
   configuration_.stage_seconds = applied.seconds;
   configuration_.reload_seconds = 0;
-  for (const auto& [stage, seconds] : applied.seconds) configuration_.reload_seconds += seconds;
+  for (const auto& [stage, seconds] : applied.seconds) {
+    if (!Datapath::IsAfterwards(stage)) configuration_.reload_seconds += seconds;
+  }
   if (!applied.new_generation) return;
   ++configuration_.reloads;
   // Only now: while the earlier programs ran, they would have marked flows with the new epoch.
@@ -193,28 +205,36 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
 
 void Reconciler::Refuse(const std::string& code, const absl::Status& status) {
   if (!problems_.Has(code)) ++configuration_.rejections[code];
-  problems_.Set(code, status);
+  problems_.Set(code, Lines(status));
   const std::string verifier = base::VerifierLog(status);
   if (!verifier.empty()) log_->debug("verifier: {}", verifier);
   if (in_force_ == nullptr || in_force_->values() != wanted_->values()) MarkDrift();
+  RetryLater();
+}
+
+void Reconciler::RetryLater() {
   retry_at_ = Clock::now() + retry_delay_;
   retry_delay_ = std::min(retry_delay_ * 2, kLongestRetryDelay);
 }
 
 void Reconciler::ReconcileTables() {
+  next_tables_ = Clock::now() + kCheckInterval;  // soon again unless all goes well
   absl::Status built = desired_.Build(*node_, *in_force_);
   if (!built.ok()) {
     problems_.Set("tables", built);
     return;
   }
   problems_.Set("endpoints", EndpointProblems());
-  TakeReport(desired_.Write(*datapath_.plan(), *datapath_.loaded(), Hold()));
+  const tables::WriteReport report =
+      desired_.Write(*datapath_.plan(), *datapath_.loaded(), Hold());
+  TakeReport(report);
   tables::ConntrackMaps maps = ConntrackMaps();
   if (in_force_->Bool("enable-load-balancer")) {
     absl::StatusOr<uint64_t> purged = tables::PurgeBackends(maps, desired_.tables().services);
     problems_.Set("conntrack", purged.status());
   }
   tables_stale_ = false;
+  if (report.errors.empty()) next_tables_ = Clock::now() + kTablesInterval;
 }
 
 // After a restart the maps of the earlier agent hold what was in force; until all manifests have been
@@ -239,6 +259,9 @@ std::vector<std::string> Reconciler::EndpointProblems() const {
 
 void Reconciler::CheckAttachments() {
   next_check_ = Clock::now() + kCheckInterval;
+  if (std::chrono::system_clock::now() - started_ > kLayoutShown) {
+    problems_.Set("layout", absl::OkStatus());
+  }
   if (retry_at_) return;  // the attempt that is due looks as well
   absl::Status status = datapath_.Reattach(*in_force_, *node_);
   if (status.ok()) {

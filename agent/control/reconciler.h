@@ -48,6 +48,7 @@ class Reconciler {
   void ReconcileDatapath();
   void Accept(const Datapath::Applied& applied);
   void Refuse(const std::string& code, const absl::Status& status);
+  void RetryLater();
   void MarkDrift();
   void ReconcileTables();
   bool Hold() const;
@@ -93,7 +94,7 @@ class Reconciler {
   bool adopted_ = false;                       // the first generation took over an earlier agent's maps
   std::optional<Clock::time_point> retry_at_;  // after a generation was refused
   std::chrono::seconds retry_delay_{1};
-  Clock::time_point next_gc_{}, next_check_{};
+  Clock::time_point next_gc_{}, next_check_{}, next_tables_{};
   report::ConfigurationState configuration_;
   report::ConntrackState conntrack_;
   std::map<std::string, uint64_t> entries_;    // by map, as last counted

@@ -59,12 +59,16 @@ bool ChangeThread::WaitUntil(Clock::time_point deadline, bool& readable) const {
   return ready <= 0 || fds[0].revents == 0;
 }
 
+milliseconds ChangeThread::Settle() const {
+  return timing_.whole != nullptr && timing_.whole() ? timing_.brief : timing_.settle;
+}
+
 void ChangeThread::Run() {
   std::optional<Burst> burst;
   Clock::time_point next_look = Clock::now() + timing_.poll;
   for (;;) {
     Clock::time_point deadline = timing_.poll.count() > 0 ? next_look : Clock::time_point::max();
-    if (burst) deadline = std::min(burst->last + timing_.settle, burst->first + timing_.longest);
+    if (burst) deadline = std::min(burst->last + Settle(), burst->first + timing_.longest);
     bool readable = false;
     if (!WaitUntil(deadline, readable)) return;
     const bool due = Clock::now() >= deadline;
@@ -74,7 +78,7 @@ void ChangeThread::Run() {
       burst->last = now;
     }
     const bool polled = due && !burst && drain_(true);
-    const bool over = burst && Clock::now() >= std::min(burst->last + timing_.settle,
+    const bool over = burst && Clock::now() >= std::min(burst->last + Settle(),
                                                         burst->first + timing_.longest);
     if (!polled && !over) continue;
     burst.reset();

@@ -17,6 +17,9 @@ struct ChangeTiming {
   std::chrono::milliseconds settle{20};    // a burst is over after this long without a change
   std::chrono::milliseconds longest{500};  // a burst that does not end is reported this often
   std::chrono::milliseconds poll{0};       // without any change, look this often; 0: never
+  // In place of `settle` while `whole` says that what was changed is complete; null: never.
+  std::chrono::milliseconds brief{0};
+  std::function<bool()> whole = nullptr;   // called on the thread, after `drain`
 };
 
 class ChangeThread {
@@ -37,6 +40,7 @@ class ChangeThread {
   ChangeThread(int fd, Drain drain, std::function<void()> on_change, ChangeTiming timing,
                base::UniqueFd stop);
   void Run();
+  std::chrono::milliseconds Settle() const;
   bool WaitUntil(std::chrono::steady_clock::time_point deadline, bool& readable) const;
 
   const int fd_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/kernel/dir_watcher.h"
 
+#include <algorithm>
+
 #include "agent/base/status.h"
 
 namespace bonsai::kernel {
@@ -15,9 +17,19 @@ absl::StatusOr<std::unique_ptr<DirWatcher>> DirWatcher::Start(const std::string&
     watch->Rearm();
     return true;
   };
+  const auto report = [watch = &watcher->watch_, call = std::move(on_change)] {
+    watch->GiveUpWriters();
+    call();
+  };
   ASSIGN_OR_RETURN(watcher->thread_,
-                   ChangeThread::Start(watcher->watch_.fd(), drain, std::move(on_change),
-                                       {timing.settle, timing.longest, timing.poll}));
+                   ChangeThread::Start(watcher->watch_.fd(), drain, report,
+                                       {.settle = timing.settle,
+                                        .longest = timing.longest,
+                                        .poll = timing.poll,
+                                        .brief = std::min(timing.brief, timing.settle),
+                                        .whole = [watch = &watcher->watch_] {
+                                          return watch->whole();
+                                        }}));
   return watcher;
 }
 

@@ -22,6 +22,8 @@ namespace bonsai::kernel {
 
 struct WatchTiming {
   std::chrono::milliseconds settle{50};    // quiet time after a change before it is reported
+  // ... when nothing is left half-written, as after a kubelet's swap of ..data or a file moved there
+  std::chrono::milliseconds brief{1};
   std::chrono::milliseconds longest{500};  // ... but no longer than this after the first
   std::chrono::milliseconds poll{5000};
 };

@@ -33,6 +33,11 @@ bool Exists(const std::string& path) {
   return stat(path.c_str(), &info) == 0;
 }
 
+bool IsSymlink(const std::string& path) {
+  struct stat info = {};
+  return lstat(path.c_str(), &info) == 0 && S_ISLNK(info.st_mode);
+}
+
 }  // namespace
 
 PathWatch::PathWatch(const std::string& path)
@@ -86,6 +91,7 @@ void PathWatch::Rearm() {
   for (const auto& [watch, names] : watches_) {
     if (!watches.contains(watch)) inotify_rm_watch(inotify_.get(), watch);
   }
+  std::erase_if(writing_, [&](const auto& file) { return !watches.contains(file.first); });
   watches_ = std::move(watches);
 }
 
@@ -93,6 +99,16 @@ bool PathWatch::Matters(int watch, const std::string& name) const {
   const auto it = watches_.find(watch);
   if (it == watches_.end()) return false;  // of a watch that was given up
   return name.empty() || it->second.contains(kAnyName) || it->second.contains(name);
+}
+
+void PathWatch::Follow(int watch, uint32_t mask, const std::string& name) {
+  // What a kubelet makes is links and directories.
+  const bool made = (mask & IN_CREATE) != 0 && (mask & IN_ISDIR) == 0 &&
+                    !IsSymlink(path_ + "/" + name) && !name.starts_with("..");
+  if (made || (mask & IN_MODIFY) != 0) writing_.insert({watch, name});
+  if ((mask & (IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF)) != 0) {
+    writing_.erase({watch, name});
+  }
 }
 
 bool PathWatch::ReadEvents() {
@@ -107,7 +123,11 @@ bool PathWatch::ReadEvents() {
       std::memcpy(&event, buffer + at, sizeof(event));
       const char* name = buffer + at + sizeof(event);
       const bool lost = (event.mask & IN_Q_OVERFLOW) != 0;
-      changed |= lost || Matters(event.wd, std::string(name, strnlen(name, event.len)));
+      const std::string file(name, strnlen(name, event.len));
+      const bool matters = Matters(event.wd, file);
+      if (lost) writing_.clear();
+      if (matters) Follow(event.wd, event.mask, file);
+      changed |= lost || matters;
       at += static_cast<ssize_t>(sizeof(event)) + event.len;
     }
   }

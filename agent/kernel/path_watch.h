@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "agent/base/unique_fd.h"
 
@@ -31,6 +32,12 @@ class PathWatch {
   // Watches anew without an event; before a slow poll.
   void Rearm();
 
+  // No file that was seen to be made or written is open for writing any more: links that were moved
+  // and files that were closed are complete as they are.
+  bool whole() const { return writing_.empty(); }
+  // Whoever has not gone on writing by now is not waited for.
+  void GiveUpWriters() { writing_.clear(); }
+
   // False when some watch could not be placed for want of resources.
   bool complete() const { return complete_; }
 
@@ -44,10 +51,12 @@ class PathWatch {
   void WatchPath(Watches& watches);
   bool Matters(int watch, const std::string& name) const;
   bool ReadEvents();
+  void Follow(int watch, uint32_t mask, const std::string& name);
 
   std::string path_;  // absolute
   base::UniqueFd inotify_;
   Watches watches_;
+  std::set<std::pair<int, std::string>> writing_;
   bool complete_ = true;
 };
 

@@ -5,7 +5,9 @@
 
 #include "agent/base/status.h"
 #include "agent/kernel/bpf_object.h"
+#include "agent/load/carry.h"
 #include "agent/load/image.h"
+#include "agent/load/layouts.h"
 #include "agent/load/loaded.h"
 
 namespace bonsai::load {
@@ -39,10 +41,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Whether the entries of `map` are entries of what the plan wants.
+bool IsAlike(const kernel::MapInfo& map, const plan::MapPlan& plan) {
+  return map.type == plan.type && map.key_size == plan.key_size &&
+         map.value_size == plan.value_size;
+}
+
 // Whether `map` can stand in for what the plan wants.
 bool Fits(const kernel::MapInfo& map, const plan::MapPlan& plan) {
-  return map.type == plan.type && map.key_size == plan.key_size &&
-         map.value_size == plan.value_size && map.map_flags == plan.map_flags &&
+  return IsAlike(map, plan) && map.map_flags == plan.map_flags &&
          map.max_entries == plan.max_entries;
 }
 
@@ -59,6 +66,8 @@ class Loader {
       if (object.needed) RETURN_IF_ERROR(LoadObject(object));
     }
     RETURN_IF_ERROR(FillTailArrays());
+    RETURN_IF_ERROR(CarryContents());
+    RETURN_IF_ERROR(ConvertContents());
     RETURN_IF_ERROR(MeasureMaps());
     RETURN_IF_ERROR(StagePins());
     return std::move(loaded_);
@@ -188,6 +197,28 @@ class Loader {
     return absl::OkStatus();
   }
 
+  absl::Status CarryContents() {
+    for (auto& [name, loaded] : loaded_.maps_) {
+      if (!loaded.replaces || !CanCarry(loaded.map.info().type)) continue;
+      const kernel::BpfMap& earlier = *existing_.at(name);
+      if (!IsAlike(earlier.info(), *plan_.FindMap(name))) continue;
+      RETURN_IF_ERROR(CarryEntries(earlier, loaded.map).status());
+      loaded.carried = true;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ConvertContents() {
+    for (const auto& [name, conversion] : options_.conversions) {
+      auto made = loaded_.maps_.find(name);
+      if (made == loaded_.maps_.end() || made->second.reused) continue;
+      RETURN_IF_ERROR(
+          ConvertEntries(*conversion.from, conversion.convert, made->second.map).status());
+      made->second.carried = true;
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status MeasureMaps() {
     for (auto& [name, loaded] : loaded_.maps_) {
       if (options_.memory_measurable) {
@@ -204,8 +235,10 @@ class Loader {
     if (options_.root.empty()) return absl::OkStatus();
     ASSIGN_OR_RETURN(loaded_.pins_, StagedPins::Make(options_.root));
     for (const auto& [name, loaded] : loaded_.maps_) {
-      if (!plan_.FindMap(name)->data_section.empty()) continue;
-      RETURN_IF_ERROR(loaded_.pins_->Add(loaded.map, name));
+      const plan::MapPlan& planned = *plan_.FindMap(name);
+      if (!planned.data_section.empty()) continue;
+      const Layout layout{planned.layout_version, planned.layout_hash};
+      RETURN_IF_ERROR(loaded_.pins_->Add(loaded.map, name, layout));
     }
     return absl::OkStatus();
   }

@@ -15,9 +15,13 @@
 #include <absl/status/statusor.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/unique_fd.h"
@@ -35,6 +39,7 @@ struct LoadedMap {
   bool reused = false;    // the earlier generation's map, with its contents
   bool shared = false;    // may live on in the next generation: no tail-call array, no constants
   bool replaces = false;  // the earlier generation's map of this name did not fit: this one is new
+  bool carried = false;   // ... of another size only: it began with what the earlier one held
 };
 
 struct LoadedProgram {
@@ -48,8 +53,27 @@ struct LoadedProgram {
 // Maps of the earlier generation by name; borrowed during Execute.
 using ExistingMaps = std::map<std::string, const kernel::BpfMap*>;
 
+// Key and value of an earlier layout, made one of the present layout; nothing: the entry goes.
+using Bytes = std::vector<uint8_t>;
+using Convert =
+    std::function<std::optional<std::pair<Bytes, Bytes>>(std::span<const uint8_t> key,
+                                                         std::span<const uint8_t> value)>;
+// A change of layout between versions of the agent that entries can be taken through.
+struct Migration {
+  std::string map;
+  uint32_t from_version = 1, to_version = 2;
+  Convert convert;
+};
+// By map name: the map of the earlier layout (borrowed during Execute), and how to read it.
+struct Conversion {
+  const kernel::BpfMap* from = nullptr;
+  Convert convert;
+};
+using Conversions = std::map<std::string, Conversion>;
+
 struct Options {
   std::string root;               // pin root; empty: nothing is pinned
+  Conversions conversions;        // for maps that `existing` lacks
   bool memory_measurable = true;  // kernel::Features::map_mem_usage
 };
 
@@ -84,7 +108,9 @@ class Loaded {
 };
 
 // Loads the needed objects of the plan. Tail-call arrays are made anew and filled; maps of
-// `existing` that are of the same type, sizes and flags are shared, so that their contents live on.
+// `existing` that are of the same type, sizes and flags are shared, so that their contents live on;
+// those that differ in max_entries alone are copied (carry.h). Whoever still writes to such a map
+// does so unseen from then on: conntrack moves in a way of its own (control/datapath.h, ADR 0014).
 // Any failure leaves nothing behind. The error names object and program or map; the verifier's log
 // is its payload (base::VerifierLog).
 absl::StatusOr<Loaded> Execute(const plan::LoadPlan& plan, const ExistingMaps& existing,

@@ -5,6 +5,7 @@
 
 #include "agent/base/status.h"
 #include "agent/kernel/bpffs.h"
+#include "agent/load/layouts.h"
 
 namespace bonsai::load {
 namespace {
@@ -38,6 +39,7 @@ absl::StatusOr<std::map<std::string, kernel::BpfMap>> OpenPinnedMaps(const std::
 absl::Status RemovePins(const std::string& root) {
   RETURN_IF_ERROR(kernel::RemovePinDir(MapsDir(root)));
   RETURN_IF_ERROR(RemoveStagedDirs(root));
+  RETURN_IF_ERROR(RemoveLayouts(root));
   ASSIGN_OR_RETURN(auto rest, kernel::ListPins(root));
   return rest.empty() ? kernel::RemovePinDir(root) : absl::OkStatus();
 }
@@ -47,7 +49,9 @@ StagedPins::StagedPins(std::string root, std::string directory)
 
 StagedPins::~StagedPins() {
   // After a Commit, even one that failed half-way, programs that rely on these pins are attached.
-  if (!commit_tried_) kernel::RemovePinDir(directory_).IgnoreError();
+  if (commit_tried_) return;
+  kernel::RemovePinDir(directory_).IgnoreError();
+  for (uint32_t id : recorded_) ForgetLayout(root_, id).IgnoreError();
 }
 
 absl::StatusOr<std::unique_ptr<StagedPins>> StagedPins::Make(const std::string& root) {
@@ -64,10 +68,15 @@ absl::StatusOr<std::unique_ptr<StagedPins>> StagedPins::Make(const std::string& 
                                   kMaxStaged);
 }
 
-absl::Status StagedPins::Add(const kernel::BpfMap& map, const std::string& name) {
+absl::Status StagedPins::Add(const kernel::BpfMap& map, const std::string& name,
+                             const Layout& layout) {
   names_.insert(name);
+  ids_.insert(map.info().id);
   auto pinned = kernel::BpfMap::OpenPinned(MapsDir(root_) + "/" + name);
   if (pinned.ok() && pinned->info().id == map.info().id) return absl::OkStatus();
+  if (recorded_.insert(map.info().id).second) {
+    RETURN_IF_ERROR(RecordLayout(root_, map.info().id, layout));
+  }
   RETURN_IF_ERROR(map.Pin(directory_ + "/" + name));
   staged_.insert(name);
   return absl::OkStatus();
@@ -87,7 +96,8 @@ absl::Status StagedPins::Commit() {
       RETURN_IF_ERROR(kernel::RemovePin(MapsDir(root_) + "/" + name));
     }
   }
-  return RemoveStagedDirs(root_);
+  RETURN_IF_ERROR(RemoveStagedDirs(root_));
+  return SweepLayouts(root_, ids_);
 }
 
 }  // namespace bonsai::load

@@ -18,6 +18,8 @@ namespace bonsai::load {
 // The maps pinned by the generation in force, by name. Empty when there are none.
 absl::StatusOr<std::map<std::string, kernel::BpfMap>> OpenPinnedMaps(const std::string& root);
 
+struct Layout;  // layouts.h
+
 // Removes all map pins below `root`, and `root` itself if nothing else is left in it. Detach the
 // programs first (attach::RemoveAll).
 absl::Status RemovePins(const std::string& root);
@@ -31,7 +33,8 @@ class StagedPins {
   ~StagedPins();
 
   // Unless this very map is pinned as <root>/maps/<name> already.
-  absl::Status Add(const kernel::BpfMap& map, const std::string& name);
+  // Records its layout before.
+  absl::Status Add(const kernel::BpfMap& map, const std::string& name, const Layout& layout);
   // Moves the staged pins over those in force and removes every other map pin below the root.
   absl::Status Commit();
 
@@ -39,6 +42,8 @@ class StagedPins {
   StagedPins(std::string root, std::string directory);
   std::string root_, directory_;
   std::set<std::string> names_;   // of this generation
+  std::set<uint32_t> ids_;        // of its maps
+  std::set<uint32_t> recorded_;   // of those whose layout is recorded for its sake
   std::set<std::string> staged_;  // those still to be moved
   bool commit_tried_ = false;
 };

@@ -4,9 +4,11 @@
 #include <linux/bpf.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "agent/base/status.h"
 #include "agent/object/builder.h"
+#include "agent/object/layout.h"
 
 namespace bonsai::object {
 namespace {
@@ -33,6 +35,7 @@ class Definitions {
     const Btf::Type definition = btf_.type(struct_id);
     uint64_t values_offset = Builder::kNoValues;
     if (definition.kind != BTF_KIND_STRUCT || definition.vlen > kMaxMembers) return values_offset;
+    uint64_t key = 0, value = 0;  // layouts
     for (uint32_t i = 0; i < definition.vlen; ++i) {
       const Btf::Member member = btf_.MemberAt(definition, i);
       const Attribute attribute = AttributeOf(member.name);
@@ -42,7 +45,10 @@ class Definitions {
       } else {
         Set(attribute, member.type, map);
       }
+      if (attribute == Attribute::kKey) key = PointeeLayout(member.type);
+      if (attribute == Attribute::kValue) value = PointeeLayout(member.type);
     }
+    map.layout_hash = CombineLayouts(key, value);
     return values_offset;
   }
 
@@ -96,6 +102,11 @@ class Definitions {
     const Btf::Type pointer = btf_.type(btf_.Strip(member_type));
     if (pointer.kind != BTF_KIND_PTR) return 0;
     return static_cast<uint32_t>(btf_.Size(pointer.size_or_type));
+  }
+
+  uint64_t PointeeLayout(uint32_t member_type) const {
+    const Btf::Type pointer = btf_.type(btf_.Strip(member_type));
+    return pointer.kind == BTF_KIND_PTR ? LayoutHash(btf_, pointer.size_or_type) : 0;
   }
 
   const Btf& btf_;
@@ -171,6 +182,9 @@ absl::Status Builder::AddTypedMaps(uint32_t section) {
       for (std::string_view tag : btf->Tags(variable.type)) {
         if (const auto feature = TagValue(tag, "feature:")) map.feature = *feature;
         if (const auto size = TagValue(tag, "size:")) map.sized_by = *size;
+        if (const auto layout = TagValue(tag, "layout:")) {
+          std::from_chars(layout->data(), layout->data() + layout->size(), map.layout_version);
+        }
       }
       RETURN_IF_ERROR(AddMap(btf->Name(var), std::move(map), filled));
     }

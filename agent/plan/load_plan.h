@@ -26,6 +26,8 @@ struct MapPlan {
   uint32_t key_size = 0, value_size = 0, map_flags = 0;
   uint32_t max_entries = 0;   // from the setting in sized_by, else the object's
   std::string sized_by;
+  uint32_t layout_version = 1;  // as object::Map's
+  uint64_t layout_hash = 0;
   bool create = false;        // live in at least one object
   std::string reason;         // why it is created or skipped, one line
   uint64_t bytes = 0;         // kernel memory, predicted by the cost model

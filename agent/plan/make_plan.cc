@@ -159,7 +159,8 @@ class MapPlanner {
   absl::StatusOr<MapPlan> PlanOf(const AnalyzedObject& object, const object::Map& map) const {
     MapPlan plan{.name = map.name, .feature = map.feature, .type = map.type,
                  .key_size = map.key_size, .value_size = map.value_size,
-                 .map_flags = map.map_flags, .sized_by = map.sized_by};
+                 .map_flags = map.map_flags, .sized_by = map.sized_by,
+                 .layout_version = map.layout_version, .layout_hash = map.layout_hash};
     ASSIGN_OR_RETURN(plan.max_entries, Entries(map));
     plan.is_tail_array = map.type == BPF_MAP_TYPE_PROG_ARRAY;
     if (plan.is_tail_array) plan.object = object.spec->name;
@@ -169,7 +170,7 @@ class MapPlanner {
   static bool Same(const MapPlan& a, const MapPlan& b) {
     auto key = [](const MapPlan& m) {
       return std::tie(m.type, m.key_size, m.value_size, m.max_entries, m.map_flags, m.feature,
-                      m.sized_by, m.object);
+                      m.sized_by, m.object, m.layout_version, m.layout_hash);
     };
     return key(a) == key(b);
   }

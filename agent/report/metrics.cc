@@ -3,6 +3,7 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <map>
@@ -100,18 +101,20 @@ void AddConfiguration(const Snapshot& s, Exposition& out) {
       .Add(c.generation);
   out.Gauge("configuration_in_sync", "1 while the configuration on disk is the one in force.")
       .Add(c.in_sync);
+  out.Gauge("configuration_drift_seconds",
+            "For how long the configuration on disk has not been the one in force; 0: it is.")
+      .Add(c.in_sync ? 0 : std::max(0.0, Seconds(s.taken) - Seconds(c.drift_since)));
   auto& rejections =
       out.Counter("configuration_rejections", "Configurations refused, by the stage that refused.");
-  for (const char* reason : {"settings", "load", "attach"}) {
+  for (const char* reason : {"settings", "migrate", "load", "attach"}) {
     if (!c.rejections.contains(reason)) rejections.Add(0, {{"reason", reason}});
   }
   for (const auto& [reason, count] : c.rejections) rejections.Add(count, {{"reason", reason}});
   out.Counter("configuration_reloads", "Generations applied since the agent started.").Add(c.reloads);
   if (c.generation == 0) return;
-  out.Gauge("reload_duration_seconds", "Duration of the last change of configuration.")
-      .Add(c.reload_seconds);
-  auto& stages =
-      out.Gauge("reload_stage_duration_seconds", "Duration of each stage of the last change.");
+  auto& stages = out.Gauge("reload_duration_seconds",
+                           "Duration of each stage of the last change; release and migrate come "
+                           "when it is in force.");
   for (const auto& [stage, seconds] : c.stage_seconds) stages.Add(seconds, {{"stage", stage}});
 }
 

@@ -27,7 +27,7 @@ using WallTime = std::chrono::system_clock::time_point;
 enum class Health { kStarting, kHealthy, kDegraded, kUnhealthy };
 
 // A problem that is in force now. `code` is a stable word for metrics: "configuration", "load",
-// "attach", "manifests", "tables", "kernel-feature", "reachability-retry".
+// "attach", "migrate", "layout", "manifests", "tables", "kernel-feature", "reachability-retry".
 struct Problem {
   std::string code;
   std::string message;  // one line; names the thing and what to do
@@ -37,12 +37,13 @@ struct Problem {
 struct ConfigurationState {
   uint64_t generation = 0;          // of the configuration in force; rises with each one applied
   WallTime in_force_since;
-  double reload_seconds = 0;        // how long the last change took, all stages
-  std::map<std::string, double> stage_seconds;  // analyse, plan, load, attach, tables
+  double reload_seconds = 0;        // how long the last change took until it was in force
+  // plan, check, load, tables, attach; afterwards release, migrate
+  std::map<std::string, double> stage_seconds;
   bool in_sync = true;              // what is on disk is what is in force
   WallTime drift_since;             // meaningful unless in_sync
   uint64_t reloads = 0;             // generations made since the start
-  std::map<std::string, uint64_t> rejections;  // reason ("settings", "load", "attach") -> count
+  std::map<std::string, uint64_t> rejections;  // reason ("settings", "migrate", "load", ...) -> count
   std::string source;               // directory or file
 };
 

@@ -9,7 +9,7 @@
  *
  * Tags (BTF decl tags on the variable):
  *   config:setting          from the configuration; the key is the name in kebab-case
- *   config:node             a fact of the node that the agent fills in
+ *   config:node             what the agent fills in: a fact of the node, or a step that it takes
  *   feature:NAME            the feature it belongs to
  *   range:MIN..MAX          inclusive; a bool has none
  *   requires:KEY            refused unless the bool setting KEY is on as well (only if this one is on)
@@ -86,3 +86,7 @@ CONFIG_TOGGLE(enable_datapath_metrics, true, "datapath-metrics",
 
 /* ---- facts of the node ---- */
 CONFIG_NODE(__u32, kernel_hz, 250, "Ticks of jiffies a second.");
+
+/* ---- what the agent is about ---- */
+CONFIG_NODE(bool, ct_moving, false,
+	    "Conntrack moves to tables of another size: entries are fetched from the earlier ones.");

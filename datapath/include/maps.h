@@ -24,6 +24,22 @@ struct {
 	__uint(max_entries, 131072);
 } ct6 SEC(".maps") MAP_FEATURE("conntrack") MAP_SIZED_BY("ct-entries");
 
+/* The tables of the generation before, while conntrack moves to tables of another size (ct_moving).
+ * The agent puts the real ones in their places; they are never made at this size. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct ct_key4);
+	__type(value, struct ct_entry);
+	__uint(max_entries, 1);
+} ct4_old SEC(".maps") MAP_FEATURE("conntrack");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct ct_key6);
+	__type(value, struct ct_entry);
+	__uint(max_entries, 1);
+} ct6_old SEC(".maps") MAP_FEATURE("conntrack");
+
 /* ---- policy ---- */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

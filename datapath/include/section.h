@@ -19,5 +19,8 @@
 /* The feature a map belongs to, and the setting (not a constant) that sizes it. */
 #define MAP_FEATURE(name) __attribute__((btf_decl_tag("feature:" name)))
 #define MAP_SIZED_BY(key) __attribute__((btf_decl_tag("size:" key)))
+/* The version of what key and value mean; without it 1. Raise it with every change of a struct that
+ * a shared map holds: an agent then sees what an earlier one left, and never misreads it. */
+#define MAP_LAYOUT(version) __attribute__((btf_decl_tag("layout:" BONSAI_STR(version))))
 
 #define __must_check __attribute__((warn_unused_result))

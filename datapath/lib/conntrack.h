@@ -4,7 +4,7 @@
  *
  *   ct_key_of()	key under which a packet's connection stands
  *   ct_key_set_peer()	the same pod side, another peer: key of the twin of a NAT pair
- *   ct_lookup() ct_delete()		the map of the family
+ *   ct_lookup() ct_update() ct_delete()	the table of the family; while it moves, both
  *   ct_live()		not expired, not closed
  *   ct_find()		entry that a packet continues, or NULL: the packet is the first of its flow
  *   ct_is_stale()	policy must be asked: it has changed since the verdict, or it was a denial
@@ -103,27 +103,72 @@ static __always_inline void ct_key_peer(const union ct_key *key, union addr *pee
 	}
 }
 
-static __always_inline struct ct_entry *ct_lookup(const union ct_key *key, const bool v6)
+static __always_inline struct ct_entry *ct_lookup_new(const union ct_key *key, const bool v6)
 {
 	if (v6)
 		return bpf_map_lookup_elem(&ct6, key);
 	return bpf_map_lookup_elem(&ct4, key);
 }
 
+/* The entry comes along from the table of another size. Programs of the generation before may run at
+ * the other hook of the same device for some microseconds more; see ADR 0014. */
+static __always_inline struct ct_entry *ct_fetch(const union ct_key *key, const bool v6)
+{
+	struct ct_entry *entry, *old;
+
+	if (v6) {
+		old = bpf_map_lookup_elem(&ct6_old, key);
+		if (!old)
+			return NULL;
+		bpf_map_update_elem(&ct6, key, old, BPF_NOEXIST);
+	} else {
+		old = bpf_map_lookup_elem(&ct4_old, key);
+		if (!old)
+			return NULL;
+		bpf_map_update_elem(&ct4, key, old, BPF_NOEXIST);
+	}
+	entry = ct_lookup_new(key, v6);
+	return entry ? entry : old;
+}
+
+static __always_inline struct ct_entry *ct_lookup(const union ct_key *key, const bool v6)
+{
+	struct ct_entry *entry = ct_lookup_new(key, v6);
+
+	if (ct_moving && !entry)
+		entry = ct_fetch(key, v6);
+	return entry;
+}
+
+/* While the table moves, what is new goes into both: the programs of either generation see it. */
 static __always_inline long ct_update(const union ct_key *key, const struct ct_entry *entry,
 				      __u64 flags, const bool v6)
 {
-	if (v6)
-		return bpf_map_update_elem(&ct6, key, entry, flags);
-	return bpf_map_update_elem(&ct4, key, entry, flags);
+	long ret;
+
+	if (v6) {
+		ret = bpf_map_update_elem(&ct6, key, entry, flags);
+		if (ct_moving && !ret)
+			bpf_map_update_elem(&ct6_old, key, entry, BPF_ANY);
+	} else {
+		ret = bpf_map_update_elem(&ct4, key, entry, flags);
+		if (ct_moving && !ret)
+			bpf_map_update_elem(&ct4_old, key, entry, BPF_ANY);
+	}
+	return ret;
 }
 
 static __always_inline void ct_delete(const union ct_key *key, const bool v6)
 {
-	if (v6)
+	if (v6) {
+		if (ct_moving)
+			bpf_map_delete_elem(&ct6_old, key);
 		bpf_map_delete_elem(&ct6, key);
-	else
+	} else {
+		if (ct_moving)
+			bpf_map_delete_elem(&ct4_old, key);
 		bpf_map_delete_elem(&ct4, key);
+	}
 }
 
 static __always_inline bool ct_closed(__u32 flags)

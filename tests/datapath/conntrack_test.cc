@@ -200,6 +200,55 @@ TEST_P(Conntrack, FullTableDoesNotStopTraffic) {
   EXPECT_EQ(Entries(), 1u);
 }
 
+// The table moves to another size: the earlier one is looked into, and written to.
+class MovingConntrack : public Conntrack {
+ protected:
+  void SetUp() override {
+    DatapathTest::SetUp();
+    if (IsSkipped()) return;
+    DatapathConfig config;
+    config.constants = With({{"enable_conntrack", 1}, {"ct_moving", 1}});
+    config.map_entries = {{"ct4_old", 1024}, {"ct6_old", 1024}};
+    Load(config);
+  }
+  std::string OldMap() const { return v6() ? "ct6_old" : "ct4_old"; }
+  size_t OldEntries() { return datapath().Count(OldMap()); }
+  // Leaves the one entry to the earlier table, as if an earlier program had made it.
+  void Age(const std::string& peer, uint16_t pod_port, uint16_t peer_port) {
+    ASSERT_TRUE(DropEntry(peer, pod_port, peer_port, IPPROTO_TCP));
+    ASSERT_EQ(OldEntries(), 1u) << "it was entered into both";
+  }
+};
+INSTANTIATE_FAMILIES(MovingConntrack);
+
+TEST_P(MovingConntrack, EntersWhatIsNewIntoBothTables) {
+  ExpectPass(Out(Leaving(Tcp{1000, 80, kSyn})));
+  EXPECT_EQ(Entries(), 1u);
+  EXPECT_EQ(OldEntries(), 1u);
+  ExpectPass(In(Entering(Tcp{80, 1000, kSyn | kAck})));
+  EXPECT_EQ(Entries(), 1u);
+  EXPECT_EQ(OldEntries(), 1u);
+}
+
+TEST_P(MovingConntrack, FetchesTheEntryOfAnEarlierProgramAndGoesOnWithIt) {
+  ExpectPass(Out(Leaving(Tcp{1000, 80, kSyn})));
+  Age(net().peer, 1000, 80);
+  datapath().Events();
+  ExpectPass(In(Entering(Tcp{80, 1000, kSyn | kAck})));
+  EXPECT_EQ(EventCount(), 0u) << "no new connection";
+  EXPECT_EQ(Tcp1000().flags, CT_OPENED_BY_POD | CT_SEEN_REPLY);
+  EXPECT_EQ(Tcp1000().packets[0], 1u) << "counts come along";
+  EXPECT_EQ(Tcp1000().packets[1], 1u);
+  EXPECT_EQ(Entries(), 1u);
+}
+
+TEST_P(MovingConntrack, LeavesAnEntryThatBothHaveAlone) {
+  OpenTcp(net().peer);
+  const uint64_t counted = Tcp1000().packets[0];
+  ExpectPass(Out(Leaving(Tcp{1000, 80, kAck})));
+  EXPECT_EQ(Tcp1000().packets[0], counted + 1) << "the earlier table's count is older";
+}
+
 TEST_P(Conntrack, MissingStageIsADropWithAReason) {
   DatapathConfig config;
   config.constants = With({{"enable_conntrack", 1}});

@@ -36,6 +36,7 @@ Constants FromMask(unsigned mask) {
   constants["flow_aggregation"] = mask >> 3 & 1;
   constants["policy_default_deny"] = constants["enable_policy"] && (mask & 1);
   constants["policy_audit_mode"] = constants["enable_policy"] && (mask >> 6 & 1);
+  constants["ct_moving"] = mask >> 7 & 1;
   return constants;
 }
 

@@ -280,7 +280,7 @@ TEST_P(AttachTest, SurvivesAKillBetweenAttachAndCommit) {
   ASSERT_OK(outcome);
   EXPECT_EQ(outcome->updated, 5u);
   ASSERT_OK(next.Commit());
-  EXPECT_EQ(root->List(""), (std::vector<std::string>{"links", "maps", "progs"}));
+  EXPECT_EQ(root->List(""), (std::vector<std::string>{"layouts", "links", "maps", "progs"}));
   EXPECT_TRUE(Ping(lab->pod, "10.77.0.1"));
   EXPECT_GT(Counter(next, 2), 0u);
 }

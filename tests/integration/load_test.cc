@@ -258,7 +258,8 @@ TEST(Load, DropsItsStagedPinsUnlessCommitted) {
     EXPECT_EQ(root.List("next-0"), (std::vector<std::string>{"calls", "counters"}));
     EXPECT_EQ(root.List("maps"), (std::vector<std::string>{}));
   }
-  EXPECT_EQ(root.List(""), (std::vector<std::string>{"maps"}));
+  EXPECT_EQ(root.List(""), (std::vector<std::string>{"layouts", "maps"}));
+  EXPECT_EQ(root.List("layouts"), (std::vector<std::string>{}));
 }
 
 TEST(Load, SweepsHalfMadeGenerationsAtCommit) {
@@ -269,9 +270,9 @@ TEST(Load, SweepsHalfMadeGenerationsAtCommit) {
   ASSERT_OK(killed);
   auto loaded = load::Execute(PlanOf({kPruned}), {}, {.root = root.path()});
   ASSERT_OK(loaded);
-  EXPECT_EQ(root.List(""), (std::vector<std::string>{"maps", "next-0", "next-1"}));
+  EXPECT_EQ(root.List(""), (std::vector<std::string>{"layouts", "maps", "next-0", "next-1"}));
   ASSERT_OK(loaded->Commit());
-  EXPECT_EQ(root.List(""), (std::vector<std::string>{"maps"}));
+  EXPECT_EQ(root.List(""), (std::vector<std::string>{"layouts", "maps"}));
   EXPECT_EQ(root.Contents()["maps/calls"], Id(*loaded, "calls"));
   ASSERT_OK(loaded->Commit());  // again is fine
   EXPECT_EQ(root.Contents()["maps/counters"], Id(*loaded, "counters"));

@@ -195,7 +195,7 @@ TEST(Pipeline, SharesStateThroughEveryToggle) {
       if (plan.FindMap(name)->data_section.empty()) pinned.push_back(name);
     }
     EXPECT_EQ(root.List("maps"), pinned);
-    EXPECT_EQ(root.List(""), std::vector<std::string>{"maps"});
+    EXPECT_EQ(root.List(""), (std::vector<std::string>{"layouts", "maps"}));
   }
 }
 

@@ -24,6 +24,8 @@ using settings::RawSettings;
 
 constexpr size_t kShownLogBytes = 4000;  // the end, where the reason is
 
+constexpr char kMoving[] = "ct-moving";
+
 class Inventory {
  public:
   Inventory() {
@@ -45,7 +47,7 @@ class Inventory {
   }
 
   // Name -> settings: defaults, all off, all on, and from each of these every toggle the other way,
-  // with what it needs and without what needs it.
+  // with what it needs and without what needs it. `kMoving` among the settings: while conntrack moves.
   std::map<std::string, RawSettings> Rows() const {
     RawSettings off, on;
     for (const std::string& key : toggles_) {
@@ -62,16 +64,21 @@ class Inventory {
         rows[name + " but " + key] = row;
       }
     }
+    rows["defaults, moving"] = {{kMoving, "true"}};
+    rows["on, moving"] = on;
+    rows["on, moving"][kMoving] = "true";
     return rows;
   }
 
   plan::LoadPlan Plan(RawSettings raw) const {
+    const bool moving = raw.erase(kMoving) > 0;
     for (const auto& [key, size] : small_) raw[key] = size;
     auto settings = settings::Parse(schema_, raw);
     EXPECT_TRUE(settings.ok()) << settings.status();
     std::vector<plan::AnalyzedObject> analyzed;
     for (const object::ObjectSpec& spec : objects_) {
-      auto constants = constants::Resolve(*settings, {{"kernel_hz", 250}}, spec);
+      auto constants = constants::Resolve(*settings, {{"kernel_hz", 250}, {"ct_moving", moving}},
+                                          spec);
       EXPECT_TRUE(constants.ok()) << constants.status();
       auto liveness = reachability::Analyze(spec, *constants);
       EXPECT_TRUE(liveness.ok()) << liveness.status();

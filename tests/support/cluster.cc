@@ -115,6 +115,7 @@ void Cluster::SetConfig(const ConfigMap& config) {
   fs::path old = fs::exists(root / "..data") ? fs::read_symlink(root / "..data") : fs::path();
   fs::create_symlink(version, root / "..data_tmp");
   fs::rename(root / "..data_tmp", root / "..data");
+  if (on_swap) on_swap();
   for (const auto& [key, value] : config_) {
     if (!fs::is_symlink(root / key)) fs::create_symlink("..data/" + key, root / key);
   }

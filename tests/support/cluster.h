@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -44,6 +45,8 @@ class Cluster {
 
   // --- the ConfigMap, swapped as a kubelet does: new directory, then rename of the ..data symlink
   void SetConfig(const ConfigMap& config);
+  // Called right after that rename.
+  std::function<void()> on_swap;
   // Adds or replaces keys, keeps the others.
   void ChangeConfig(const ConfigMap& changes);
 

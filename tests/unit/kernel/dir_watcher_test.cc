@@ -61,6 +61,39 @@ class Follower {
   std::unique_ptr<DirWatcher> watcher_;  // last: ends first
 };
 
+// Quiet is waited for so long that only what is complete is reported.
+constexpr WatchTiming kOnlyWhole = {.settle = std::chrono::hours(1), .brief = milliseconds(1),
+                                    .longest = std::chrono::hours(1), .poll = std::chrono::hours(1)};
+
+TEST(DirWatcher, ReportsASwapOfAConfigMapWithoutWaitingForQuiet) {
+  TempDir temp;
+  ConfigMapDir dir(temp.path() / "config");
+  dir.Swap({{"key", "0"}});
+  Follower follower(dir.path(), dir.path() / "key", kOnlyWhole);
+  for (const char* value : {"1", "2", "3"}) {
+    dir.Swap({{"key", value}});
+    EXPECT_TRUE(follower.Sees(value));
+  }
+  Follower other(dir.path(), dir.path() / "more", kOnlyWhole);
+  dir.Swap({{"key", "4"}, {"more", "x"}});
+  EXPECT_TRUE(other.Sees("x")) << "a new key's link is no file that is being written";
+}
+
+TEST(DirWatcher, WaitsForAFileToBeClosed) {
+  TempDir temp;
+  CallCounter counter;
+  auto watcher = DirWatcher::Start(temp.path().string(), counter.Callback(), kOnlyWhole);
+  ASSERT_TRUE(watcher.ok()) << watcher.status();
+  {
+    std::ofstream file(temp.path() / "half");
+    file << "first" << std::flush;
+    std::this_thread::sleep_for(milliseconds(100));
+    EXPECT_EQ(counter.calls(), 0);
+    file << "second" << std::flush;
+  }
+  EXPECT_TRUE(counter.WaitForMoreThan(0));
+}
+
 TEST(DirWatcher, SeesSwapsOfAConfigMap) {
   TempDir temp;
   ConfigMapDir dir(temp.path() / "config");

@@ -95,6 +95,22 @@ TEST(Metrics, ConfigurationAndTraffic) {
   EXPECT_THAT(text, HasSubstr("bonsai_services 2\n"));
 }
 
+TEST(Metrics, DriftSinceItBegan) {
+  Snapshot snapshot = testing::SampleSnapshot();
+  EXPECT_THAT(TextOf(snapshot), HasSubstr("bonsai_configuration_drift_seconds 0\n"));
+  snapshot.configuration.in_sync = false;
+  snapshot.configuration.drift_since = snapshot.taken - std::chrono::seconds(90);
+  const std::string text = TextOf(snapshot);
+  EXPECT_THAT(text, HasSubstr("bonsai_configuration_in_sync 0\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_configuration_drift_seconds 90\n"));
+}
+
+TEST(Metrics, DurationOfTheLastChangeByStage) {
+  const std::string text = TextOf(testing::SampleSnapshot());
+  EXPECT_THAT(text, HasSubstr("bonsai_reload_duration_seconds{stage=\"load\"} 0.021"));
+  EXPECT_THAT(text, HasSubstr("bonsai_reload_duration_seconds{stage=\"analyse\"} 0.004"));
+}
+
 TEST(Metrics, ProblemsByCode) {
   Snapshot snapshot;
   snapshot.problems = {{.code = "load"}, {.code = "load"}, {.code = "attach"}};
