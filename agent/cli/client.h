@@ -27,6 +27,10 @@ class Client {
   template <typename Response>
   absl::StatusOr<Response> Get(Timeout timeout);
 
+  // Errors as of Get.
+  absl::StatusOr<v1::PlanChangeResponse> PlanChange(const v1::PlanChangeRequest& request,
+                                                    Timeout timeout);
+
   // Calls `receive` for each message until the stream ends. No timeout: none. A stream that follows
   // and ends by the timeout is no error.
   absl::Status StreamFlows(const v1::StreamFlowsRequest& request, std::optional<Timeout> timeout,

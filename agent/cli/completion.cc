@@ -12,9 +12,10 @@ _agentctl() {{
   COMPREPLY=()
   case $previous in
     -o|--output) COMPREPLY=($(compgen -W "table json yaml dot" -- "$current")); return ;;
-    --socket|--config) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --socket|--config|--current) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --why) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -W "map/ program/ function/" -- "$current")); return ;;
     analyze) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --objects) COMPREPLY=($(compgen -d -- "$current")); return ;;
     completion) COMPREPLY=($(compgen -W "bash" -- "$current")); return ;;
   esac
   for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do

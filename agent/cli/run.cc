@@ -22,6 +22,7 @@
 #include "agent/cli/client.h"
 #include "agent/cli/document.h"
 #include "agent/cli/options.h"
+#include "agent/cli/plan.h"
 #include "agent/cli/render.h"
 #include "agent/cli/units.h"
 
@@ -146,6 +147,17 @@ int ShowAnalysis(const Options& options, Style style) {
   return kExitUnreachable;
 }
 
+// A refusal is an answer, so it goes to stdout like any other.
+int ShowPlan(const Options& options, Style style) {
+  Client client(options.socket);
+  const Client::Timeout timeout(options.timeout.value_or(kDefaultTimeout));
+  const auto plan = options.plan.objects.empty() ? PlanOnline(options.plan, client, timeout)
+                                                 : PlanOffline(options.plan);
+  if (!plan.ok()) return Fail(plan.status());
+  std::cout << Document(*plan, options.format, style) << std::flush;
+  return plan->accepted() ? kExitOk : kExitUsage;
+}
+
 using Command = std::function<int(const Session&)>;
 
 const std::map<std::string, Command>& Commands() {
@@ -195,6 +207,7 @@ int Run(int argc, const char* const* argv) {
   }
   const Style style = TerminalStyle();
   if (options.command == "analyze") return ShowAnalysis(options, style);
+  if (options.command == "plan") return ShowPlan(options, style);
   Client client(options.socket);
   const Session session{options, client, style};
   const Command& command = Commands().at(options.command);

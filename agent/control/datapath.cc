@@ -2,7 +2,6 @@
 #include "agent/control/datapath.h"
 
 #include <fnmatch.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -11,7 +10,6 @@
 #include "agent/base/status.h"
 #include "agent/constants/constant_set.h"
 #include "agent/kernel/bpffs.h"
-#include "agent/kernel/map_costs.h"
 #include "agent/load/pins.h"
 
 namespace bonsai::control {
@@ -41,7 +39,7 @@ Datapath::Datapath(const Options& options, std::vector<object::ObjectSpec> objec
                    base::UniqueFd lock)
     : lock_(std::move(lock)),
       bpf_root_(options.bpf_root),
-      objects_(std::move(objects)),
+      objects_(std::make_shared<const std::vector<object::ObjectSpec>>(std::move(objects))),
       features_(std::move(features)),
       costs_(costs),
       attached_(std::move(attached)) {}
@@ -63,10 +61,7 @@ absl::StatusOr<std::vector<object::ObjectSpec>> Datapath::ReadObjects(const std:
 
 absl::StatusOr<settings::Schema> Datapath::MakeSchema(
     const std::vector<object::ObjectSpec>& objects) {
-  ASSIGN_OR_RETURN(std::vector<settings::SettingSpec> specs, object::SettingSpecs(objects));
-  const std::vector<settings::SettingSpec>& own = settings::AgentSettings();
-  specs.insert(specs.end(), own.begin(), own.end());
-  return settings::Schema::Make(std::move(specs));
+  return plan::MakeSchema(objects);
 }
 
 absl::StatusOr<Datapath> Datapath::Open(const Options& options) {
@@ -74,15 +69,10 @@ absl::StatusOr<Datapath> Datapath::Open(const Options& options) {
   ASSIGN_OR_RETURN(kernel::Features features, kernel::Probe());
   RETURN_IF_ERROR(kernel::EnsureBpffs());
   ASSIGN_OR_RETURN(base::UniqueFd lock, kernel::LockPinDir(options.bpf_root));
-  plan::CostFacts costs;
-  ASSIGN_OR_RETURN(costs.possible_cpus, kernel::PossibleCpus());
-  costs.page_size = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
-  auto measured = kernel::MeasureMapCosts();
-  if (measured.ok()) costs.costs = *measured;
   ASSIGN_OR_RETURN(auto attached, attach::Attached::AdoptExisting(
                                       {.root = options.bpf_root, .use_tcx = features.tcx}));
-  return Datapath(options, std::move(objects), std::move(features), costs, std::move(attached),
-                  std::move(lock));
+  return Datapath(options, std::move(objects), std::move(features), plan::GatherCostFacts(),
+                  std::move(attached), std::move(lock));
 }
 
 absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings,
@@ -95,7 +85,7 @@ absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings
                                               Reasons reasons) const {
   const constants::NodeConstants facts = {{"kernel_hz", node.kernel_hz}, {"ct_moving", moving}};
   std::vector<plan::AnalyzedObject> analyzed;
-  for (const object::ObjectSpec& spec : objects_) {
+  for (const object::ObjectSpec& spec : *objects_) {
     ASSIGN_OR_RETURN(constants::ConstantSet set, constants::Resolve(settings, facts, spec));
     constants::ConstantSet values = set;
     ASSIGN_OR_RETURN(const Analyses::Verdict verdict,
@@ -103,6 +93,12 @@ absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings
     analyzed.push_back({&spec, std::move(values), verdict->liveness});
   }
   return plan::Make(analyzed, settings, costs_);
+}
+
+plan::Inputs Datapath::Inputs(std::shared_ptr<const settings::Schema> schema,
+                              const kernel::NodeFacts& node) const {
+  return {.objects = objects_, .schema = std::move(schema), .node = {{"kernel_hz", node.kernel_hz}},
+          .costs = costs_, .missing_map_types = features_.missing_map_types};
 }
 
 std::set<uint32_t> Datapath::Uplinks(const settings::Settings& settings,

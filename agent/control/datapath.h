@@ -21,6 +21,7 @@
 #include "agent/kernel/node_facts.h"
 #include "agent/load/loaded.h"
 #include "agent/object/object_spec.h"
+#include "agent/plan/inputs.h"
 #include "agent/plan/load_plan.h"
 #include "agent/settings/settings.h"
 
@@ -93,7 +94,10 @@ class Datapath {
   // Maps that an earlier agent left with another layout, and that began empty therefore.
   const std::vector<std::string>& lost() const { return lost_; }
 
-  const std::vector<object::ObjectSpec>& objects() const { return objects_; }
+  const std::vector<object::ObjectSpec>& objects() const { return *objects_; }
+  // What plans are made from on this node, for readers to make some of their own.
+  plan::Inputs Inputs(std::shared_ptr<const settings::Schema> schema,
+                      const kernel::NodeFacts& node) const;
 
  private:
   Datapath(const Options& options, std::vector<object::ObjectSpec> objects,
@@ -137,7 +141,7 @@ class Datapath {
 
   base::UniqueFd lock_;  // of the pin root: there is one agent
   std::string bpf_root_;
-  std::vector<object::ObjectSpec> objects_;
+  std::shared_ptr<const std::vector<object::ObjectSpec>> objects_;  // shared with readers
   std::unique_ptr<Analyses> analyses_ = std::make_unique<Analyses>();
   kernel::Features features_;
   plan::CostFacts costs_;

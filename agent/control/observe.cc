@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/control/observe.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "agent/base/status.h"
+#include "agent/plan/feature_cost.h"
 #include "agent/report/labels.h"
 #include "agent/tables/map_contents.h"
 #include "datapath/include/contract.h"
@@ -11,11 +13,22 @@
 namespace bonsai::control {
 namespace {
 
-bool IsToggle(const settings::SettingSpec& spec) {
-  return spec.kind == settings::Kind::kBool && spec.key == "enable-" + spec.feature;
-}
+using plan::IsToggle;
 
 }  // namespace
+
+void EntryPeaks::Count(const std::string& map, uint64_t entries) {
+  const auto [peak, is_new] = peaks_.try_emplace(map);
+  if (is_new) peak->second.since = std::chrono::system_clock::now();
+  peak->second.entries = std::max(peak->second.entries, entries);
+}
+
+void EntryPeaks::Show(const std::string& name, report::LoadedMap& map) const {
+  const auto peak = peaks_.find(name);
+  if (peak == peaks_.end()) return;
+  map.peak_entries = peak->second.entries;
+  map.counted_since = peak->second.since;
+}
 
 absl::StatusOr<std::vector<report::ReasonCount>> ReadReasons(const kernel::BpfMap& metrics) {
   std::vector<report::ReasonCount> counts;
@@ -63,18 +76,32 @@ std::vector<report::FeatureState> Features(const settings::Schema& schema,
   return features;
 }
 
-uint64_t MemorySaved(const plan::LoadPlan& plan,
-                     const std::map<std::string, report::LoadedProgram>& programs) {
-  uint64_t saved = 0, jited = 0, translated = 0;
+uint64_t MapsSaved(const plan::LoadPlan& plan) {
+  uint64_t saved = 0;
   for (const plan::MapPlan& map : plan.maps) saved += map.create ? 0 : map.bytes;
+  return saved;
+}
+
+void JitedBytes::Take(const Programs& programs) {
+  double jited = 0, translated = 0;
   for (const auto& [name, program] : programs) {
-    jited += program.jited_bytes;
-    translated += program.translated_insns;
+    seen_[name] = program.info.jited_bytes;
+    jited += program.info.jited_bytes;
+    translated += program.info.xlated_bytes / 8.0;
   }
-  const double per_insn =
-      translated == 0 ? kTypicalJitBytes : static_cast<double>(jited) / static_cast<double>(translated);
+  if (!per_insn_ && translated > 0) per_insn_ = jited / translated;
+}
+
+uint64_t JitedBytes::Of(const std::string& program, uint32_t slots) const {
+  const auto known = seen_.find(program);
+  if (known != seen_.end()) return known->second;
+  return static_cast<uint64_t>(per_insn_.value_or(kTypicalJitBytes) * slots);
+}
+
+uint64_t ProgramsSaved(const plan::LoadPlan& plan, const JitedBytes& jited) {
+  uint64_t saved = 0;
   for (const plan::ProgramPlan& program : plan.programs) {
-    if (!program.load) saved += static_cast<uint64_t>(per_insn * program.slots);
+    if (!program.load) saved += jited.Of(program.object + "/" + program.name, program.slots);
   }
   return saved;
 }

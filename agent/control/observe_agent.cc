@@ -39,6 +39,7 @@ report::Snapshot Reconciler::Observe() const {
   snapshot.taken = std::chrono::system_clock::now();
   snapshot.configuration = configuration_;
   snapshot.settings = in_force_;
+  snapshot.inputs = inputs_;
   snapshot.schema = schema_;
   snapshot.conntrack = conntrack_;
   snapshot.flow_events = hub_.received();
@@ -65,6 +66,7 @@ void Reconciler::ObserveDatapath(report::Snapshot& snapshot) const {
     if (const auto counted = entries_.find(name); counted != entries_.end()) {
       shown.entries = counted->second;
       shown.entries_known = true;
+      peaks_.Show(name, shown);
     }
     snapshot.memory_loaded += shown.bytes;
     snapshot.maps[name] = shown;
@@ -72,7 +74,8 @@ void Reconciler::ObserveDatapath(report::Snapshot& snapshot) const {
   for (const auto& [name, program] : datapath_.loaded()->programs()) {
     snapshot.programs[name] = Describe(program);
   }
-  snapshot.memory_saved = MemorySaved(*snapshot.plan, snapshot.programs);
+  snapshot.memory_saved_programs = ProgramsSaved(*snapshot.plan, jited_);
+  snapshot.memory_saved = MapsSaved(*snapshot.plan) + snapshot.memory_saved_programs;
   snapshot.features = Features(*schema_, *in_force_, *snapshot.plan, snapshot.maps);
   for (const attach::Attachment& attachment : datapath_.attachments()) {
     const std::string mode = attach::MechanismName(attachment.mechanism);

@@ -124,6 +124,11 @@ void AddMaps(const Snapshot& s, Exposition& out) {
   out.Gauge("memory_pruned_bytes",
             "Kernel memory saved: maps and programs that were not created, predicted.")
       .Add(s.memory_saved);
+  out.Gauge("memory_pruned_maps_bytes", "The part of it that is maps.")
+      .Add(s.memory_saved - s.memory_saved_programs);
+  out.Gauge("memory_pruned_programs_bytes",
+            "The part of it that is machine code: as it was when last loaded, else estimated.")
+      .Add(s.memory_saved_programs);
   auto& saved = out.Gauge("memory_saved_bytes",
                           "Kernel memory of a feature's maps that were not created, predicted.");
   auto& loaded = out.Gauge("feature_memory_bytes",
@@ -153,6 +158,10 @@ void AddMaps(const Snapshot& s, Exposition& out) {
       .Add(s.maps.size(), {{"state", "loaded"}})
       .Add(pruned, {{"state", "pruned"}});
   auto& entries = out.Gauge("map_entries", "Entries in use at the last count.");
+  auto& peaks = out.Gauge("map_entries_peak", "Most entries of a loaded map at any count.");
+  for (const auto& [name, map] : s.maps) {
+    if (map.entries_known) peaks.Add(map.peak_entries, {{"map", name}});
+  }
   auto& pressure = out.Gauge("map_pressure_ratio", "Entries in use over room, 0 to 1.");
   for (const Pressure& p : Pressures(s)) {
     entries.Add(p.entries, {{"map", p.map}});

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/plan/inputs.h"
 #include "agent/plan/load_plan.h"
 #include "agent/settings/settings.h"
 #include "agent/tables/desired_state.h"
@@ -51,6 +52,8 @@ struct LoadedMap {
   uint64_t bytes = 0;               // fdinfo memlock, measured
   uint64_t entries = 0;             // in use, as of the last count
   bool entries_known = false;
+  uint64_t peak_entries = 0;        // most at any count
+  WallTime counted_since;           // of the first count
 };
 
 struct LoadedProgram {
@@ -131,12 +134,15 @@ struct Snapshot {
   std::shared_ptr<const settings::Schema> schema;
   // --- what was planned and what exists
   std::shared_ptr<const plan::LoadPlan> plan;          // null before the first load
+  // What plans of other configurations are made from; null until the node is known.
+  std::shared_ptr<const plan::Inputs> inputs;
   std::map<std::string, LoadedMap> maps;               // by map name; only those that exist
   std::map<std::string, LoadedProgram> programs;       // by "object/program"; only those loaded
   std::vector<Attachment> attachments;
   std::vector<FeatureState> features;
   uint64_t memory_loaded = 0;       // bytes, measured: maps
   uint64_t memory_saved = 0;        // bytes, predicted: maps not created + JITed bytes of programs not loaded
+  uint64_t memory_saved_programs = 0;  // the latter part of it
   uint64_t load_retries = 0;        // retry ladder
   // --- state
   std::vector<Endpoint> endpoints;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // StatusService: bonsai.v1.Agent out of the current snapshot. Called by gRPC's threads; it holds no
-// state but the flag that ends streams.
+// state but the flag that ends streams and plans, and the costs of features.
 #pragma once
 
 #include <atomic>
 
+#include "agent/plan/inputs.h"
 #include "agent/report/flow_hub.h"
+#include "agent/report/plan_desk.h"
 #include "agent/report/snapshot.h"
 #include "bonsai/v1/agent.grpc.pb.h"
 
@@ -16,7 +18,7 @@ class StatusService final : public v1::Agent::Service {
   // Both must outlive the service.
   StatusService(const Publisher& publisher, FlowHub& hub) : publisher_(publisher), hub_(hub) {}
 
-  // Open streams end within kStreamTick.
+  // Open streams end within kStreamTick, plans with the object at hand.
   void EndStreams() { ending_ = true; }
 
   grpc::Status GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*,
@@ -37,6 +39,8 @@ class StatusService final : public v1::Agent::Service {
                              v1::ListEndpointsResponse* response) override;
   grpc::Status ListServices(grpc::ServerContext*, const v1::ListServicesRequest*,
                             v1::ListServicesResponse* response) override;
+  grpc::Status PlanChange(grpc::ServerContext* context, const v1::PlanChangeRequest* request,
+                          v1::PlanChangeResponse* response) override;
   grpc::Status ListPolicies(grpc::ServerContext*, const v1::ListPoliciesRequest*,
                             v1::ListPoliciesResponse* response) override;
   grpc::Status StreamFlows(grpc::ServerContext* context, const v1::StreamFlowsRequest* request,
@@ -45,8 +49,13 @@ class StatusService final : public v1::Agent::Service {
  private:
   class FlowStream;
 
+  // Whether nobody waits for the answer any more.
+  plan::Cancelled Gone(const grpc::ServerContext& context) const;
+  grpc::Status Failed(const absl::Status& status) const;
+
   const Publisher& publisher_;
   FlowHub& hub_;
+  PlanDesk desk_;
   std::atomic<bool> ending_{false};
 };
 

@@ -4,6 +4,11 @@
 
 #include <absl/status/statusor.h>
 
+#include <cstdint>
+#include <vector>
+
+#include "agent/plan/change.h"
+#include "agent/plan/feature_cost.h"
 #include "agent/report/flow.h"
 #include "agent/report/snapshot.h"
 #include "bonsai/v1/agent.pb.h"
@@ -20,6 +25,11 @@ v1::GetConfigResponse ToConfig(const Snapshot& snapshot);
 v1::ListEndpointsResponse ToEndpoints(const Snapshot& snapshot);
 v1::ListServicesResponse ToServices(const Snapshot& snapshot);
 v1::ListPoliciesResponse ToPolicies(const Snapshot& snapshot);
+
+// `generation`: what the change is held against; 0: nothing, or no agent.
+v1::PlanChangeResponse ToPlan(const plan::Change& change, uint64_t generation);
+// Puts each cost beside its feature.
+void AddCosts(const std::vector<plan::FeatureCost>& costs, v1::ListFeaturesResponse& response);
 
 v1::Flow ToFlow(const Flow& flow);
 // InvalidArgument for an address that is none.

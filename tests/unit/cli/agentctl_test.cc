@@ -214,6 +214,10 @@ TEST_F(AgentctlTest, CompletionIsReadByBash) {
                       << "echo \"[${COMPREPLY[*]}]\"\n"
                       << "COMP_WORDS=(agentctl analyze x.o --why fu) COMP_CWORD=4; _agentctl\n"
                       << "echo \"[${COMPREPLY[*]}]\"\n"
+                      << "COMP_WORDS=(agentctl plan --s) COMP_CWORD=2; _agentctl\n"
+                      << "echo \"[${COMPREPLY[*]}]\"\n"
+                      << "COMP_WORDS=(agentctl pl) COMP_CWORD=1; _agentctl\n"
+                      << "echo \"[${COMPREPLY[*]}]\"\n"
                       << "COMP_WORDS=(agentctl fea) COMP_CWORD=1; _agentctl\n"
                       << "echo \"[${COMPREPLY[*]}]\"\n";
   FILE* pipe = ::popen(("bash " + file + " 2>&1").c_str(), "r");
@@ -221,7 +225,7 @@ TEST_F(AgentctlTest, CompletionIsReadByBash) {
   char buffer[256] = {};
   const size_t size = std::fread(buffer, 1, sizeof(buffer), pipe);
   EXPECT_EQ(::pclose(pipe), 0);
-  EXPECT_EQ(std::string(buffer, size), "[--drops]\n[--tail]\n[dot]\n[--why --what-if]\n[function/]\n[features]\n");
+  EXPECT_EQ(std::string(buffer, size), "[--drops]\n[--tail]\n[dot]\n[--why --what-if]\n[function/]\n[--set --socket]\n[plan]\n[features]\n");
 }
 
 }  // namespace

@@ -93,6 +93,10 @@ TEST_F(RenderTest, StatusFitsTheScreenHoweverMuchIsWrong) {
   for (int i = 0; i < 40; ++i) {
     status.add_features_off("feature-number-" + std::to_string(i));
     *status.add_problems() = status.problems(0);
+    auto& advice = *status.add_sizing();
+    advice.set_setting("a-setting-with-a-rather-long-name");
+    advice.set_map("a_map_of_it");
+    advice.set_bytes_change(i);
   }
   const std::string text = Render(status, Style{}, kNow);
   ExpectFitsTheScreen(text);
@@ -134,6 +138,124 @@ TEST_F(RenderTest, Lists) {
   ExpectGolden("services.txt", Render(report::ToServices(snapshot_), Style{}));
   ExpectGolden("policies.txt", Render(report::ToPolicies(snapshot_), Style{}));
   ExpectGolden("version.txt", Render(report::ToVersion(snapshot_), Style{}));
+}
+
+v1::MapChange MapOf(v1::ChangeKind kind, const std::string& name, uint64_t before, uint64_t after) {
+  v1::MapChange map;
+  map.set_kind(kind);
+  map.set_name(name);
+  map.set_feature("conntrack");
+  map.set_entries_before(before ? 1024 : 0);
+  map.set_entries_after(after ? 2048 : 0);
+  map.set_bytes_before(before);
+  map.set_bytes_after(after);
+  return map;
+}
+
+v1::PlanChangeResponse SamplePlanChange() {
+  v1::PlanChangeResponse plan;
+  plan.set_accepted(true);
+  plan.set_planned(true);
+  plan.set_generation(7);
+  plan.set_bytes_measured(true);
+  plan.set_reload_class(v1::RELOAD_CLASS_MIGRATE);
+  for (const char* key : {"ct-entries", "enable-policy"}) {
+    auto& setting = *plan.add_settings();
+    setting.set_key(key);
+    setting.set_before("false");
+    setting.set_after("true");
+    setting.set_reload_class(v1::RELOAD_CLASS_RELOAD);
+  }
+  *plan.add_maps() = MapOf(v1::CHANGE_KIND_CHANGED, "ct4", 200000, 400000);
+  *plan.add_maps() = MapOf(v1::CHANGE_KIND_REMOVED, "ct6", 9000000, 0);
+  *plan.add_maps() = MapOf(v1::CHANGE_KIND_ADDED, "policy", 0, 4096);
+  const auto add = [&](v1::ChangeKind kind, const char* name, uint32_t before, uint32_t after) {
+    auto& program = *plan.add_programs();
+    program.set_kind(kind);
+    program.set_object("from_pod");
+    program.set_name(name);
+    program.set_instructions_before(before);
+    program.set_instructions_after(after);
+  };
+  add(v1::CHANGE_KIND_ADDED, "fp_policy4", 0, 640);
+  add(v1::CHANGE_KIND_ADDED, "fp_recheck4", 0, 2200);
+  add(v1::CHANGE_KIND_REMOVED, "fp_create4", 500, 0);
+  add(v1::CHANGE_KIND_CHANGED, "from_pod", 700, 650);
+  plan.mutable_before()->set_bytes(9200000);
+  plan.mutable_after()->set_bytes(404096);
+  plan.mutable_before()->set_maps(8);
+  plan.mutable_after()->set_maps(8);
+  plan.mutable_before()->set_live_instructions(8175);
+  plan.mutable_after()->set_live_instructions(10465);
+  return plan;
+}
+
+TEST_F(RenderTest, Plans) {
+  const std::string text = Render(SamplePlanChange(), Style{});
+  ExpectFitsTheScreen(text);
+  ExpectGolden("plan.txt", text);
+  v1::PlanChangeResponse refused;
+  refused.set_generation(7);
+  refused.add_refusals()->set_message("enable-polcy: unknown setting; did you mean enable-policy?");
+  refused.add_refusals()->set_message("ct-tcp-timeout: \"5\" is out of range; allowed is 10..604800");
+  ExpectGolden("plan_refused.txt", Render(refused, Style{}));
+  v1::PlanChangeResponse nothing;
+  nothing.set_accepted(true);
+  nothing.set_planned(true);
+  EXPECT_THAT(Render(nothing, Style{}), HasSubstr("nothing changes; bytes as of kernel 6.18"));
+}
+
+TEST_F(RenderTest, PlansFitTheScreenHoweverMuchChanges) {
+  v1::PlanChangeResponse plan = SamplePlanChange();
+  for (int i = 0; i < 30; ++i) {
+    *plan.add_settings() = plan.settings(0);
+    *plan.add_maps() = MapOf(v1::CHANGE_KIND_ADDED, "map" + std::to_string(i), 0, 1000 * (i + 1));
+    *plan.add_programs() = plan.programs(3);
+  }
+  const std::string text = Render(plan, Style{});
+  ExpectFitsTheScreen(text);
+  EXPECT_THAT(text, HasSubstr("ct6")) << "what changes most is shown";
+  EXPECT_THAT(text, ::testing::ContainsRegex("and [0-9]+ more maps: agentctl plan -o json"));
+  EXPECT_THAT(text, HasSubstr("27 more settings"));
+  EXPECT_THAT(text, HasSubstr("31 programs with other live code; -1,550 instructions"));
+}
+
+TEST_F(RenderTest, NothingOfAPlanCommandsTheTerminal) {
+  v1::PlanChangeResponse plan = SamplePlanChange();
+  plan.mutable_settings(0)->set_after("\033[2J");
+  plan.add_refusals()->set_message("\033[2J");
+  plan.mutable_maps(0)->set_name("\033[2J");
+  plan.mutable_programs(0)->set_name("\033[2J");
+  EXPECT_THAT(Render(plan, Style{}), Not(HasSubstr("\033")));
+}
+
+TEST_F(RenderTest, FeaturesShowWhatTheyCost) {
+  v1::ListFeaturesResponse features = report::ToFeatures(snapshot_);
+  report::AddCosts({{.setting = "enable-conntrack", .on = true, .with = {"enable-policy"},
+                     .map_bytes = 38797312, .maps = 4, .programs = 8, .instructions = 6200},
+                    {.setting = "enable-ipv6", .map_bytes = -312, .maps = -1, .programs = 2,
+                     .instructions = -20}},
+                   features);
+  ExpectGolden("features_cost.txt", Render(features, Style{}));
+}
+
+TEST_F(RenderTest, StatusNamesSettingsThatFitBadly) {
+  v1::GetStatusResponse status = report::ToStatus(snapshot_);
+  const auto add = [&](const char* setting, uint64_t size, uint64_t suggested, int64_t bytes) {
+    auto& advice = *status.add_sizing();
+    advice.set_setting(setting);
+    advice.set_map("ct4");
+    advice.set_size(size);
+    advice.set_peak_entries(1200);
+    advice.set_suggested(suggested);
+    advice.set_bytes_change(bytes);
+  };
+  add("endpoint-entries", 1024, 2048, 100000);
+  add("ct-entries", 131072, 8192, -38797312);
+  add("service-entries", 1024, 2048, 100);
+  const std::string text = Render(status, Style{}, kNow);
+  ExpectFitsTheScreen(text);
+  ExpectGolden("status_sizing.txt", text);
 }
 
 TEST_F(RenderTest, ConfigMarksWhatTheOperatorSet) {

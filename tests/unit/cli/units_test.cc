@@ -83,5 +83,13 @@ TEST(Yaml, ReadsBackAsTheSameTree) {
   EXPECT_EQ(node["odd key: x"].as<int>(), 1);
 }
 
+TEST(Units, SignedNumbersSayWhichWay) {
+  EXPECT_EQ(SignedBytes(1536), "+1.5 KiB");
+  EXPECT_EQ(SignedBytes(-3), "-3 B");
+  EXPECT_EQ(SignedBytes(0), "0 B");
+  EXPECT_EQ(SignedCount(-1200), "-1,200");
+  EXPECT_EQ(SignedCount(INT64_MIN), "-9,223,372,036,854,775,808");
+}
+
 }  // namespace
 }  // namespace bonsai::cli

@@ -57,6 +57,16 @@ TEST(Metrics, PromtoolWouldFindABadName) {
   EXPECT_NE(Promtool("# TYPE bonsai_bad counter\nbonsai_bad 1\n").output, "");
 }
 
+TEST(Metrics, PeaksAndPartsOfWhatWasSaved) {
+  Snapshot snapshot = testing::SampleSnapshot();
+  snapshot.memory_saved_programs = 616;
+  const std::string text = TextOf(std::move(snapshot));
+  EXPECT_THAT(text, HasSubstr("bonsai_map_entries_peak{map=\"ct4\"} 31000\n"));
+  EXPECT_THAT(text, Not(HasSubstr("bonsai_map_entries_peak{map=\"events\"}")));
+  EXPECT_THAT(text, HasSubstr("bonsai_memory_pruned_maps_bytes 20975000\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_memory_pruned_programs_bytes 616\n"));
+}
+
 TEST(Metrics, MapsByState) {
   const std::string text = TextOf(testing::SampleSnapshot());
   EXPECT_THAT(text, HasSubstr("bonsai_map_bytes{map=\"ct4\",feature=\"conntrack\",state=\"loaded\"} 17825792\n"));

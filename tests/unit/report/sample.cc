@@ -110,10 +110,12 @@ void AddState(report::Snapshot& s) {
 }
 
 void AddLoaded(report::Snapshot& s) {
-  s.maps = {{"ct4", {.id = 101, .bytes = 17825792, .entries = 23592, .entries_known = true}},
+  s.maps = {{"ct4", {.id = 101, .bytes = 17825792, .entries = 23592, .entries_known = true,
+                    .peak_entries = 31000, .counted_since = s.started}},
             {"events", {.id = 102, .bytes = 1060864}},
             {"from_pod_calls", {.id = 103, .bytes = 8192}},
-            {"services4", {.id = 104, .bytes = 1179648, .entries = 2, .entries_known = true}}};
+            {"services4", {.id = 104, .bytes = 1179648, .entries = 2, .entries_known = true,
+                         .peak_entries = 3, .counted_since = s.started}}};
   s.programs = {{"from_pod/from_pod", {.id = 201, .jited_bytes = 4096, .translated_insns = 710,
                                        .verified_insns = 2950, .memlock_bytes = 8192}},
                 {"from_pod/fp_lb4", {.id = 202, .jited_bytes = 3900, .translated_insns = 655,
