@@ -66,11 +66,12 @@ bool SameKernelState(const plan::LoadPlan& a, const plan::LoadPlan& b) {
 }  // namespace
 
 Datapath::Datapath(const Options& options, std::vector<object::ObjectSpec> objects,
-                   kernel::Features features, plan::CostFacts costs, attach::Attached attached,
+                   settings::Schema schema, kernel::Features features, plan::CostFacts costs, attach::Attached attached,
                    base::UniqueFd lock)
     : lock_(std::move(lock)),
       bpf_root_(options.bpf_root),
-      objects_(std::move(objects)),
+      objects_(std::make_shared<const std::vector<object::ObjectSpec>>(std::move(objects))),
+      schema_(std::make_shared<const settings::Schema>(std::move(schema))),
       features_(std::move(features)),
       costs_(costs),
       attached_(std::move(attached)) {}
@@ -92,14 +93,12 @@ absl::StatusOr<std::vector<object::ObjectSpec>> Datapath::ReadObjects(const std:
 
 absl::StatusOr<settings::Schema> Datapath::MakeSchema(
     const std::vector<object::ObjectSpec>& objects) {
-  ASSIGN_OR_RETURN(std::vector<settings::SettingSpec> specs, object::SettingSpecs(objects));
-  const std::vector<settings::SettingSpec>& own = settings::AgentSettings();
-  specs.insert(specs.end(), own.begin(), own.end());
-  return settings::Schema::Make(std::move(specs));
+  return plan::MakeSchema(objects);
 }
 
 absl::StatusOr<Datapath> Datapath::Open(const Options& options) {
   ASSIGN_OR_RETURN(auto objects, ReadObjects(options.bpf_dir));
+  ASSIGN_OR_RETURN(settings::Schema schema, MakeSchema(objects));
   ASSIGN_OR_RETURN(kernel::Features features, kernel::Probe());
   RETURN_IF_ERROR(kernel::EnsureBpffs());
   ASSIGN_OR_RETURN(base::UniqueFd lock, kernel::LockPinDir(options.bpf_root));
@@ -110,15 +109,19 @@ absl::StatusOr<Datapath> Datapath::Open(const Options& options) {
   if (measured.ok()) costs.costs = *measured;
   ASSIGN_OR_RETURN(auto attached, attach::Attached::AdoptExisting(
                                       {.root = options.bpf_root, .use_tcx = features.tcx}));
-  return Datapath(options, std::move(objects), std::move(features), costs, std::move(attached),
-                  std::move(lock));
+  return Datapath(options, std::move(objects), std::move(schema), std::move(features), costs,
+                  std::move(attached), std::move(lock));
+}
+
+constants::NodeConstants Datapath::NodeConstants(const kernel::NodeFacts& node) {
+  return {{"kernel_hz", node.kernel_hz}};
 }
 
 absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings,
                                               const kernel::NodeFacts& node) const {
-  const constants::NodeConstants facts = {{"kernel_hz", node.kernel_hz}};
+  const constants::NodeConstants facts = NodeConstants(node);
   std::vector<plan::AnalyzedObject> analyzed;
-  for (const object::ObjectSpec& spec : objects_) {
+  for (const object::ObjectSpec& spec : *objects_) {
     ASSIGN_OR_RETURN(constants::ConstantSet set, constants::Resolve(settings, facts, spec));
     ASSIGN_OR_RETURN(reachability::Liveness liveness, reachability::Analyze(spec, set));
     reachability::Explain(spec, set, liveness);
@@ -199,7 +202,7 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
     stage = "attach";
     RETURN_IF_ERROR(Attach(settings, node, *loaded_));
     applied.seconds["attach"] = watch.Lap();
-    TakePlan(std::move(next));
+    TakePlan(std::move(next), node);
     return applied;
   }
   stage = "load";
@@ -217,11 +220,13 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   applied.seconds["attach"] = watch.Lap();
   applied.new_generation = true;
   loaded_ = std::move(loaded);  // the earlier generation goes
-  TakePlan(std::move(next));
+  TakePlan(std::move(next), node);
   return applied;
 }
 
-void Datapath::TakePlan(plan::LoadPlan plan) {
+void Datapath::TakePlan(plan::LoadPlan plan, const kernel::NodeFacts& node) {
+  inputs_ = std::make_shared<const plan::Inputs>(plan::Inputs{
+      .objects = objects_, .schema = schema_, .node = NodeConstants(node), .costs = costs_});
   plan_ = std::make_shared<const plan::LoadPlan>(load::CarriedOut(plan, loaded_->retries()));
   planned_ = std::move(plan);
 }

@@ -20,6 +20,7 @@
 #include "agent/kernel/node_facts.h"
 #include "agent/load/loaded.h"
 #include "agent/object/object_spec.h"
+#include "agent/plan/inputs.h"
 #include "agent/plan/load_plan.h"
 #include "agent/settings/settings.h"
 
@@ -76,14 +77,17 @@ class Datapath {
   std::vector<attach::Attachment> attachments() const { return attached_.attachments(); }
   const std::vector<std::string>& warnings() const { return warnings_; }
 
-  const std::vector<object::ObjectSpec>& objects() const { return objects_; }
+  const std::vector<object::ObjectSpec>& objects() const { return *objects_; }
+  // What plan() was made from beside the settings; null before the first Apply.
+  std::shared_ptr<const plan::Inputs> inputs() const { return inputs_; }
 
  private:
   Datapath(const Options& options, std::vector<object::ObjectSpec> objects,
-           kernel::Features features, plan::CostFacts costs, attach::Attached attached,
-           base::UniqueFd lock);
+           settings::Schema schema, kernel::Features features, plan::CostFacts costs,
+           attach::Attached attached, base::UniqueFd lock);
 
-  void TakePlan(plan::LoadPlan plan);
+  static constants::NodeConstants NodeConstants(const kernel::NodeFacts& node);
+  void TakePlan(plan::LoadPlan plan, const kernel::NodeFacts& node);
   absl::StatusOr<std::unique_ptr<load::Loaded>> Load(const plan::LoadPlan& plan) const;
   absl::Status Attach(const settings::Settings& settings, const kernel::NodeFacts& node,
                       const load::Loaded& loaded);
@@ -92,11 +96,13 @@ class Datapath {
 
   base::UniqueFd lock_;  // of the pin root: there is one agent
   std::string bpf_root_;
-  std::vector<object::ObjectSpec> objects_;
+  std::shared_ptr<const std::vector<object::ObjectSpec>> objects_;
+  std::shared_ptr<const settings::Schema> schema_;
   kernel::Features features_;
   plan::CostFacts costs_;
   plan::LoadPlan planned_;  // of the generation in force, before any retry
   std::shared_ptr<const plan::LoadPlan> plan_;
+  std::shared_ptr<const plan::Inputs> inputs_;
   std::unique_ptr<load::Loaded> loaded_;
   attach::Attached attached_;
   std::vector<std::string> warnings_;

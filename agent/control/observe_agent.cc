@@ -60,6 +60,7 @@ report::Snapshot Reconciler::Observe() const {
 
 void Reconciler::ObserveDatapath(report::Snapshot& snapshot) const {
   snapshot.plan = datapath_.plan();
+  snapshot.inputs = datapath_.inputs();
   for (const auto& [name, map] : datapath_.loaded()->maps()) {
     report::LoadedMap shown = Describe(map);
     if (const auto counted = entries_.find(name); counted != entries_.end()) {

@@ -99,6 +99,7 @@ struct CostFacts {
   uint32_t possible_cpus = 1;
   uint32_t page_size = 4096;
   kernel::MapCosts costs;     // kernel::MeasureMapCosts() on the node, else those of 6.18
+  bool measured = false;      // costs are this node's own
 };
 
 struct AnalyzedObject {

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/plan/inputs.h"
 #include "agent/plan/load_plan.h"
 #include "agent/settings/settings.h"
 #include "agent/tables/desired_state.h"
@@ -130,6 +131,7 @@ struct Snapshot {
   std::shared_ptr<const settings::Schema> schema;
   // --- what was planned and what exists
   std::shared_ptr<const plan::LoadPlan> plan;          // null before the first load
+  std::shared_ptr<const plan::Inputs> inputs;          // what it was made from; null with it
   std::map<std::string, LoadedMap> maps;               // by map name; only those that exist
   std::map<std::string, LoadedProgram> programs;       // by "object/program"; only those loaded
   std::vector<Attachment> attachments;
