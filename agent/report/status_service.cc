@@ -83,4 +83,14 @@ grpc::Status StatusService::StreamFlows(grpc::ServerContext* context,
   return grpc::Status::OK;
 }
 
+grpc::Status StatusService::Explain(grpc::ServerContext* context,
+                                    const v1::ExplainRequest* request,
+                                    v1::ExplainResponse* response) {
+  auto answer = explain_.Answer(*request, *publisher_.Current(),
+                                [&] { return ending_ || context->IsCancelled(); });
+  if (!answer.ok()) return ToGrpc(answer.status());
+  *response = *std::move(answer);
+  return grpc::Status::OK;
+}
+
 }  // namespace bonsai::report

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // StatusService: bonsai.v1.Agent out of the current snapshot. Called by gRPC's threads; it holds no
-// state but the flag that ends streams.
+// state but the flag that ends streams and the number of explanations in the making.
 #pragma once
 
 #include <atomic>
 
+#include "agent/report/explain_service.h"
 #include "agent/report/flow_hub.h"
 #include "agent/report/snapshot.h"
 #include "bonsai/v1/agent.grpc.pb.h"
@@ -41,12 +42,15 @@ class StatusService final : public v1::Agent::Service {
                             v1::ListPoliciesResponse* response) override;
   grpc::Status StreamFlows(grpc::ServerContext* context, const v1::StreamFlowsRequest* request,
                            grpc::ServerWriter<v1::StreamFlowsResponse>* writer) override;
+  grpc::Status Explain(grpc::ServerContext* context, const v1::ExplainRequest* request,
+                       v1::ExplainResponse* response) override;
 
  private:
   class FlowStream;
 
   const Publisher& publisher_;
   FlowHub& hub_;
+  ExplainService explain_;
   std::atomic<bool> ending_{false};
 };
 

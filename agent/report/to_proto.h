@@ -21,6 +21,9 @@ v1::ListEndpointsResponse ToEndpoints(const Snapshot& snapshot);
 v1::ListServicesResponse ToServices(const Snapshot& snapshot);
 v1::ListPoliciesResponse ToPolicies(const Snapshot& snapshot);
 
+// Its value in force, its default and what it may be.
+v1::Setting ToSetting(const settings::SettingSpec& spec, const settings::Settings& settings);
+
 v1::Flow ToFlow(const Flow& flow);
 // InvalidArgument for an address that is none.
 absl::StatusOr<FlowFilter> ToFilter(const v1::StreamFlowsRequest& request);
