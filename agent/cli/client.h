@@ -27,6 +27,8 @@ class Client {
   template <typename Response>
   absl::StatusOr<Response> Get(Timeout timeout);
 
+  absl::StatusOr<v1::ExplainResponse> Explain(const v1::ExplainRequest& request, Timeout timeout);
+
   // Calls `receive` for each message until the stream ends. No timeout: none. A stream that follows
   // and ends by the timeout is no error.
   absl::Status StreamFlows(const v1::StreamFlowsRequest& request, std::optional<Timeout> timeout,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/cli/analyze_options.h"
+#include "agent/cli/explain.h"
 #include "bonsai/v1/agent.pb.h"
 
 namespace bonsai::cli {
@@ -21,6 +22,7 @@ struct Options {
   std::optional<double> watch;        // seconds between two looks
   v1::StreamFlowsRequest flows;
   AnalyzeOptions analyze;
+  ExplainOptions explain;
 };
 
 struct Parsed {

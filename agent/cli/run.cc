@@ -21,6 +21,7 @@
 #include "agent/cli/analyze_why_table.h"
 #include "agent/cli/client.h"
 #include "agent/cli/document.h"
+#include "agent/cli/explain.h"
 #include "agent/cli/options.h"
 #include "agent/cli/render.h"
 #include "agent/cli/units.h"
@@ -38,7 +39,8 @@ struct Session {
 
 int Fail(const absl::Status& status) {
   std::cerr << "agentctl: " << base::Message(status) << "\n";
-  return status.code() == absl::StatusCode::kInvalidArgument ? kExitUsage : kExitUnreachable;
+  const bool usage = absl::IsInvalidArgument(status) || absl::IsNotFound(status);
+  return usage ? kExitUsage : kExitUnreachable;
 }
 
 std::string RenderNow(const v1::GetStatusResponse& status, Style style) {
@@ -109,6 +111,16 @@ int ShowFlows(const Session& session) {
   return status.ok() ? kExitOk : Fail(status);
 }
 
+int ShowExplanation(const Session& session) {
+  const ExplainOptions& options = session.options.explain;
+  const Client::Timeout timeout(session.options.timeout.value_or(kDefaultTimeout));
+  const auto answer = options.objects.empty() ? session.client.Explain(options.request, timeout)
+                                              : ExplainOffline(options);
+  if (!answer.ok()) return Fail(answer.status());
+  std::cout << Document(*answer, session.options.format, session.style) << std::flush;
+  return kExitOk;
+}
+
 std::string Document(const Analysis& analysis, const Answers& answers, Format format,
                      Style style) {
   if (format == Format::kTable && !answers.empty()) return AnswersTable(analysis, answers, style);
@@ -161,6 +173,7 @@ const std::map<std::string, Command>& Commands() {
       {"policies", Show<v1::ListPoliciesResponse>},
       {"version", ShowVersion},
       {"flows", ShowFlows},
+      {"explain", ShowExplanation},
   };
   return kCommands;
 }
