@@ -5,14 +5,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "agent/base/status.h"
+#include "agent/cli/input.h"
 #include "agent/constants/assign.h"
 #include "agent/settings/nearest.h"
 #include "agent/settings/settings_source.h"
@@ -30,33 +29,8 @@ using reachability::ThingKind;
 using settings::Printable;
 using settings::Quote;
 
-constexpr size_t kLargestConfig = 1 << 20;    // as of a ConfigMap
 constexpr size_t kLargestSection = 64 << 20;  // as the reader takes
 constexpr size_t kLongestName = 128;          // keeps hostile names cheap
-
-// Pipes too.
-absl::StatusOr<std::string> ReadWhole(const std::string& path, size_t limit) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return base::InvalidArgument("reading {}: {}", Printable(path), std::strerror(errno));
-  std::string text;
-  std::vector<char> chunk(1 << 16);
-  while (text.size() <= limit && file) {
-    file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
-    text.append(chunk.data(), static_cast<size_t>(file.gcount()));
-  }
-  if (file.bad()) return base::InvalidArgument("reading {}: not a readable file", Printable(path));
-  if (text.size() > limit) {
-    return base::InvalidArgument("reading {}: larger than {} bytes", Printable(path), limit);
-  }
-  return text;
-}
-
-// "left=right"; nullopt without a left side or without "=".
-std::optional<std::pair<std::string, std::string>> Cut(const std::string& text) {
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) return std::nullopt;
-  return std::pair(text.substr(0, equals), text.substr(equals + 1));
-}
 
 template <typename T>
 std::string NearestOf(const std::string& name, const std::vector<T>& items) {

@@ -133,6 +133,16 @@ absl::StatusOr<v1::ExplainResponse> Client::Explain(const v1::ExplainRequest& re
   return response;
 }
 
+absl::StatusOr<v1::PlanChangeResponse> Client::PlanChange(const v1::PlanChangeRequest& request,
+                                                          Timeout timeout) {
+  RETURN_IF_ERROR(Connect());
+  grpc::ClientContext context;
+  SetDeadline(context, timeout);
+  v1::PlanChangeResponse response;
+  RETURN_IF_ERROR(FromGrpc(state_->stub->PlanChange(&context, request, &response), socket_path_));
+  return response;
+}
+
 absl::Status Client::StreamFlows(
     const v1::StreamFlowsRequest& request, std::optional<Timeout> timeout,
     const std::function<void(const v1::StreamFlowsResponse&)>& receive) {

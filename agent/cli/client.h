@@ -28,6 +28,9 @@ class Client {
   absl::StatusOr<Response> Get(Timeout timeout);
 
   absl::StatusOr<v1::ExplainResponse> Explain(const v1::ExplainRequest& request, Timeout timeout);
+  // Errors as of Get.
+  absl::StatusOr<v1::PlanChangeResponse> PlanChange(const v1::PlanChangeRequest& request,
+                                                    Timeout timeout);
 
   // Calls `receive` for each message until the stream ends. No timeout: none. A stream that follows
   // and ends by the timeout is no error.

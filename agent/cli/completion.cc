@@ -14,7 +14,7 @@ _agentctl() {{
   case $previous in
     -o|--output) COMPREPLY=($(compgen -W "table json yaml dot" -- "$current")); return ;;
     --objects) COMPREPLY=($(compgen -d -- "$current")); return ;;
-    -f|--socket|--config) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    -f|--socket|--config|--current) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --why) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -W "map/ program/ function/" -- "$current")); return ;;
     analyze) COMPREPLY=($(compgen -f -- "$current")); return ;;
     explain) COMPREPLY=($(compgen -W "map program function setting" -- "$current")); return ;;

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "agent/base/status.h"
+#include "agent/cli/input.h"
 #include "agent/plan/inputs.h"
 #include "agent/report/explain_to_proto.h"
 #include "agent/settings/settings_source.h"
@@ -23,16 +24,26 @@ absl::StatusOr<settings::Settings> SettingsOf(const ExplainOptions& options,
                                               const settings::Schema& schema) {
   ASSIGN_OR_RETURN(settings::RawSettings raw, ReadConfig(options.config));
   for (const std::string& text : options.assignments) {
-    const size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) {
+    const auto sides = Cut(text);
+    if (!sides) {
       return base::InvalidArgument("--set {}: expected KEY=VALUE", settings::Printable(text));
     }
-    raw[text.substr(0, equals)] = text.substr(equals + 1);
+    raw[sides->first] = sides->second;
   }
   return settings::Parse(schema, raw);
 }
 
 }  // namespace
+
+absl::StatusOr<v1::ExplainResponse> ExplainOnline(const ExplainOptions& options, Client& client,
+                                                  Client::Timeout timeout) {
+  // Messages of the contract carry nothing else.
+  if (!IsUtf8(options.request.name())) {
+    return base::InvalidArgument("explaining {}: not UTF-8",
+                                 settings::Quote(options.request.name()));
+  }
+  return client.Explain(options.request, timeout);
+}
 
 absl::StatusOr<v1::ExplainResponse> ExplainOffline(const ExplainOptions& options) {
   ASSIGN_OR_RETURN(const plan::Inputs inputs, plan::ReadInputs(options.objects));

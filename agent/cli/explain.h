@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/cli/client.h"
 #include "bonsai/v1/agent.pb.h"
 
 namespace bonsai::cli {
@@ -18,6 +19,10 @@ struct ExplainOptions {
   std::string config;                    // offline: a flat YAML file or a ConfigMap's directory, or ""
   std::vector<std::string> assignments;  // offline: KEY=VALUE; they win over `config`
 };
+
+// Errors as of Client::Explain().
+absl::StatusOr<v1::ExplainResponse> ExplainOnline(const ExplainOptions& options, Client& client,
+                                                  Client::Timeout timeout);
 
 // InvalidArgument, one line a problem, for a configuration that cannot be; NotFound for a name or a
 // directory that does not exist.

@@ -8,6 +8,7 @@
 
 #include "agent/cli/analyze_options.h"
 #include "agent/cli/explain.h"
+#include "agent/cli/plan_options.h"
 #include "bonsai/v1/agent.pb.h"
 
 namespace bonsai::cli {
@@ -23,6 +24,7 @@ struct Options {
   v1::StreamFlowsRequest flows;
   AnalyzeOptions analyze;
   ExplainOptions explain;
+  PlanOptions plan;
 };
 
 struct Parsed {

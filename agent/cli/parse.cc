@@ -15,7 +15,7 @@ namespace {
 
 constexpr char kFooter[] =
     "Data goes to stdout, messages to stderr.\n"
-    "Exit codes: 0 ok, 1 unreachable or unhealthy, 2 usage, 3 degraded.\n"
+    "Exit codes: 0 ok, 1 unreachable or unhealthy, 2 usage or refused, 3 degraded.\n"
     "Environment: BONSAI_SOCKET, NO_COLOR.";
 
 // Where CLI11 puts what needs more than a copy into Options.
@@ -153,6 +153,32 @@ void AddOffline(CLI::App& app, Options& options, Raw& raw) {
       ->capture_default_str();
 }
 
+constexpr char kPlanFooter[] =
+    "KEY and VALUE are as in the ConfigMap. --config is a whole configuration, flat YAML, in place of\n"
+    "what is set now; --set is on top of that, or of what is in force. Of two values the last wins.\n"
+    "With --objects no agent is asked: DIR holds the *.bpf.o files, --current is what is held against,\n"
+    "all defaults when absent. Without the right to use BPF the bytes are those of kernel 6.18.\n"
+    "  + comes   - goes   ~ changes   ! refuses\n"
+    "live: tables are written; reload: new programs are swapped in; migrate: a map is made anew at\n"
+    "another size and takes its contents along. Bytes are kernel memory of maps, all CPUs.\n"
+    "Exit codes: 0 it would be applied, 1 no answer from the agent, 2 it would be refused, or usage.";
+
+void AddPlan(CLI::App& app, PlanOptions& options) {
+  CLI::App* plan = app.add_subcommand("plan", "What another configuration would change, and cost");
+  plan->add_option("--set", options.assignments, "Value of a setting")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  plan->add_option("-f,--config", options.config, "A whole configuration, as in a ConfigMap")
+      ->type_name("FILE");
+  CLI::Option* objects =
+      plan->add_option("--objects", options.objects, "Plan offline, from these objects")
+          ->type_name("DIR");
+  plan->add_option("--current", options.current, "Offline: the configuration it is held against")
+      ->type_name("FILE")
+      ->needs(objects);
+  plan->footer(kPlanFooter);
+}
+
 std::vector<std::string> OptionNames(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
@@ -199,9 +225,13 @@ void Finish(const CLI::App& app, const Flags& flags, const Raw& raw, Parsed& par
              (options.analyze.what_if || !options.analyze.whys.empty())) {
     parsed.exit = Refuse("--why and --what-if are not for -o dot");
   } else if (options.watch &&
-             (command == "flows" || command == "analyze" || command == "completion")) {
+             (command == "flows" || command == "analyze" || command == "plan" ||
+              command == "completion")) {
     parsed.exit = Refuse(command == "flows" ? "--watch is not for flows; use --follow"
                                             : "--watch is not for " + command);
+  } else if (command == "plan" && options.plan.assignments.empty() &&
+             options.plan.config.empty()) {
+    parsed.exit = Refuse("plan: say what to change, with --set KEY=VALUE or --config FILE");
   }
 }
 
@@ -218,6 +248,7 @@ Parsed ParseCommandLine(int argc, const char* const* argv) {
   AddQueries(app);
   AddFlows(app, raw);
   AddExplain(app, parsed.options.explain, raw);
+  AddPlan(app, parsed.options.plan);
   AddOffline(app, parsed.options, raw);
   try {
     app.parse(argc, argv);

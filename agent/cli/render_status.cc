@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@ constexpr size_t kColumns = 80;
 constexpr size_t kLines = 23;  // of 24: the last one is the shell's
 constexpr size_t kLabel = 15;
 constexpr size_t kMapsShown = 3;
+constexpr size_t kAdvicesShown = 2;
 
 // `text` in lines of at most `width` columns, broken after a "; " where one is at hand.
 std::vector<std::string> WrapClauses(const std::string& text, size_t width) {
@@ -193,6 +195,27 @@ std::string PressureText(const v1::GetStatusResponse& status) {
   return text;
 }
 
+// The two that change most; the others are in -o json.
+void AddSizing(const v1::GetStatusResponse& status, Screen& screen) {
+  std::vector<const v1::SizingAdvice*> advices;
+  for (const v1::SizingAdvice& advice : status.sizing()) advices.push_back(&advice);
+  std::stable_sort(advices.begin(), advices.end(), [](const auto* a, const auto* b) {
+    return std::abs(a->bytes_change()) > std::abs(b->bytes_change());
+  });
+  if (advices.size() > kAdvicesShown) advices.resize(kAdvicesShown);
+  bool first = true;
+  for (const v1::SizingAdvice* advice : advices) {
+    const bool saves = advice->bytes_change() < 0;
+    const auto bytes = static_cast<uint64_t>(std::abs(advice->bytes_change()));
+    screen.Paragraph(
+        first ? "Sizing" : "",
+        fmt::format("{} = {}, {} peaked at {}; {} would {} {}", advice->setting(), advice->size(),
+                    advice->map(), Count(advice->peak_entries()), advice->suggested(),
+                    saves ? "save" : "cost", Bytes(bytes)));
+    first = false;
+  }
+}
+
 void AddProblems(const v1::GetStatusResponse& status, std::time_t now, Screen& screen) {
   for (int i = 0; i < status.problems_size(); ++i) {
     const v1::Problem& problem = status.problems(i);
@@ -226,6 +249,7 @@ std::string Render(const v1::GetStatusResponse& status, Style style, std::time_t
   screen.Paragraph("Maps", MemoryText(status.memory()));
   screen.Paragraph("State", StateText(status, now));
   screen.Paragraph("Pressure", PressureText(status));
+  AddSizing(status, screen);
   AddProblems(status, now, screen);
   return screen.Text();
 }

@@ -87,25 +87,32 @@ std::string Render(const v1::GetVersionResponse& version, Style) {
 }
 
 std::string Render(const v1::ListFeaturesResponse& features, Style style) {
-  Table table(style, {{"FEATURE"}, {"STATE"}, {"MEMORY", kRight}, {"SAVED", kRight}, {"SETTING"},
-                      {"DESCRIPTION"}});
+  Table table(style, {{"FEATURE"}, {"STATE"}, {"MEMORY", kRight}, {"SAVED", kRight},
+                      {"COST", kRight}, {"MAPS", kRight}, {"PROGRAMS", kRight}, {"INSNS", kRight},
+                      {"TOGETHER WITH"}, {"SETTING"}, {"DESCRIPTION"}});
   for (const v1::Feature& feature : features.features()) {
     const char* state = feature.degraded() ? "degraded" : feature.on() ? "on" : "off";
     const Colour colour = feature.degraded() ? Colour::kYellow
                           : feature.on()     ? Colour::kNone
                                              : Colour::kDim;
+    const v1::FeatureCost& cost = feature.cost();
+    const auto known = [&](std::string text) { return feature.has_cost() ? text : "-"; };
     table.Add({feature.name(), state, Bytes(feature.loaded_bytes()), Bytes(feature.saved_bytes()),
-               feature.setting(), feature.doc()}, colour);
+               known(SignedBytes(cost.bytes())), known(SignedCount(cost.maps())),
+               known(SignedCount(cost.programs())), known(SignedCount(cost.instructions())),
+               cost.with().empty() ? "-" : Join(cost.with(), " "), feature.setting(),
+               feature.doc()}, colour);
   }
   return table.Text();
 }
 
 std::string Render(const v1::ListMapsResponse& maps, Style style) {
   Table table(style, {{"MAP"}, {"STATE"}, {"FEATURE"}, {"TYPE"}, {"ENTRIES", kRight},
-                      {"ROOM", kRight}, {"MEMORY", kRight}, {"REASON"}});
+                      {"PEAK", kRight}, {"ROOM", kRight}, {"MEMORY", kRight}, {"REASON"}});
   for (const v1::Map& map : maps.maps()) {
     table.Add({map.name(), StateWord(map.state()), map.feature(), map.type(),
-               CountOf(map.entries_known(), map.entries()), Count(map.max_entries()),
+               CountOf(map.entries_known(), map.entries()),
+               CountOf(map.entries_known(), map.peak_entries()), Count(map.max_entries()),
                Bytes(map.bytes()), map.reason()}, StateColour(map.state()));
   }
   return table.Text();

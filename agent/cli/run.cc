@@ -23,6 +23,7 @@
 #include "agent/cli/document.h"
 #include "agent/cli/explain.h"
 #include "agent/cli/options.h"
+#include "agent/cli/plan.h"
 #include "agent/cli/render.h"
 #include "agent/cli/units.h"
 
@@ -114,7 +115,7 @@ int ShowFlows(const Session& session) {
 int ShowExplanation(const Session& session) {
   const ExplainOptions& options = session.options.explain;
   const Client::Timeout timeout(session.options.timeout.value_or(kDefaultTimeout));
-  const auto answer = options.objects.empty() ? session.client.Explain(options.request, timeout)
+  const auto answer = options.objects.empty() ? ExplainOnline(options, session.client, timeout)
                                               : ExplainOffline(options);
   if (!answer.ok()) return Fail(answer.status());
   std::cout << Document(*answer, session.options.format, session.style) << std::flush;
@@ -156,6 +157,17 @@ int ShowAnalysis(const Options& options, Style style) {
   if (std::cout) return kExitOk;
   std::cerr << "agentctl: writing the output: it could not be written whole\n";
   return kExitUnreachable;
+}
+
+// A refusal is an answer, so it goes to stdout like any other.
+int ShowPlan(const Options& options, Style style) {
+  Client client(options.socket);
+  const Client::Timeout timeout(options.timeout.value_or(kDefaultTimeout));
+  const auto plan = options.plan.objects.empty() ? PlanOnline(options.plan, client, timeout)
+                                                 : PlanOffline(options.plan);
+  if (!plan.ok()) return Fail(plan.status());
+  std::cout << Document(*plan, options.format, style) << std::flush;
+  return plan->accepted() ? kExitOk : kExitUsage;
 }
 
 using Command = std::function<int(const Session&)>;
@@ -208,6 +220,7 @@ int Run(int argc, const char* const* argv) {
   }
   const Style style = TerminalStyle();
   if (options.command == "analyze") return ShowAnalysis(options, style);
+  if (options.command == "plan") return ShowPlan(options, style);
   Client client(options.socket);
   const Session session{options, client, style};
   const Command& command = Commands().at(options.command);

@@ -16,6 +16,13 @@ std::string Format(const char* format, std::time_t time) {
   return std::string(text, std::strftime(text, sizeof(text), format, &parts));
 }
 
+std::string SignOf(int64_t number) { return number > 0 ? "+" : number < 0 ? "-" : ""; }
+
+// Of the lowest number too.
+uint64_t Magnitude(int64_t number) {
+  return number < 0 ? -static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
+}
+
 }  // namespace
 
 std::string Bytes(uint64_t bytes) {
@@ -35,6 +42,10 @@ std::string Count(uint64_t number) {
   for (int at = static_cast<int>(text.size()) - 3; at > 0; at -= 3) text.insert(at, ",");
   return text;
 }
+
+std::string SignedBytes(int64_t bytes) { return SignOf(bytes) + Bytes(Magnitude(bytes)); }
+
+std::string SignedCount(int64_t number) { return SignOf(number) + Count(Magnitude(number)); }
 
 std::string Percent(double ratio) {
   if (ratio > 0 && ratio < 0.01) return "<1 %";

@@ -10,6 +10,8 @@ namespace bonsai::cli {
 
 std::string Bytes(uint64_t bytes);        // "37.2 MiB", "512 B"
 std::string Count(uint64_t number);       // "21,870"
+std::string SignedBytes(int64_t bytes);   // "+1.2 MiB", "-3 B", "0 B"
+std::string SignedCount(int64_t number);  // "+1,200", "-3", "0"
 std::string Percent(double ratio);        // 0.18 -> "18 %"; "<1 %" for a little
 std::string Duration(double seconds);     // "41 ms", "2 s", "5m03s", "3h12m", "4d07h"
 // Local time: "10:42:11" on the day of `now`, else "2031-05-17 10:42:11".

@@ -2,7 +2,6 @@
 #include "agent/control/datapath.h"
 
 #include <fnmatch.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,8 +11,8 @@
 #include "agent/base/status.h"
 #include "agent/constants/constant_set.h"
 #include "agent/kernel/bpffs.h"
-#include "agent/kernel/map_costs.h"
 #include "agent/load/pins.h"
+#include "agent/plan/reload_class.h"
 #include "agent/reachability/liveness.h"
 
 namespace bonsai::control {
@@ -47,31 +46,14 @@ bool IsUplink(const settings::Settings& settings, const kernel::NodeFacts& node,
   return std::find(defaults.begin(), defaults.end(), link.ifindex) != defaults.end();
 }
 
-// Whether two plans make the same programs and maps. Equal instructions and constants are equal
-// programs; the objects on disk are read once, so the instructions are.
-bool SameKernelState(const plan::LoadPlan& a, const plan::LoadPlan& b) {
-  if (a.objects.size() != b.objects.size() || a.maps.size() != b.maps.size()) return false;
-  for (size_t i = 0; i < a.objects.size(); ++i) {
-    const plan::ObjectPlan& x = a.objects[i];
-    const plan::ObjectPlan& y = b.objects[i];
-    if (x.needed != y.needed || (x.needed && x.sections != y.sections)) return false;
-  }
-  for (size_t i = 0; i < a.maps.size(); ++i) {
-    if (a.maps[i].create != b.maps[i].create || a.maps[i].name != b.maps[i].name) return false;
-    if (a.maps[i].create && a.maps[i].max_entries != b.maps[i].max_entries) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 Datapath::Datapath(const Options& options, std::vector<object::ObjectSpec> objects,
-                   settings::Schema schema, kernel::Features features, plan::CostFacts costs, attach::Attached attached,
+                   kernel::Features features, plan::CostFacts costs, attach::Attached attached,
                    base::UniqueFd lock)
     : lock_(std::move(lock)),
       bpf_root_(options.bpf_root),
       objects_(std::make_shared<const std::vector<object::ObjectSpec>>(std::move(objects))),
-      schema_(std::make_shared<const settings::Schema>(std::move(schema))),
       features_(std::move(features)),
       costs_(costs),
       attached_(std::move(attached)) {}
@@ -98,28 +80,18 @@ absl::StatusOr<settings::Schema> Datapath::MakeSchema(
 
 absl::StatusOr<Datapath> Datapath::Open(const Options& options) {
   ASSIGN_OR_RETURN(auto objects, ReadObjects(options.bpf_dir));
-  ASSIGN_OR_RETURN(settings::Schema schema, MakeSchema(objects));
   ASSIGN_OR_RETURN(kernel::Features features, kernel::Probe());
   RETURN_IF_ERROR(kernel::EnsureBpffs());
   ASSIGN_OR_RETURN(base::UniqueFd lock, kernel::LockPinDir(options.bpf_root));
-  plan::CostFacts costs;
-  ASSIGN_OR_RETURN(costs.possible_cpus, kernel::PossibleCpus());
-  costs.page_size = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
-  auto measured = kernel::MeasureMapCosts();
-  if (measured.ok()) costs.costs = *measured;
   ASSIGN_OR_RETURN(auto attached, attach::Attached::AdoptExisting(
                                       {.root = options.bpf_root, .use_tcx = features.tcx}));
-  return Datapath(options, std::move(objects), std::move(schema), std::move(features), costs,
+  return Datapath(options, std::move(objects), std::move(features), plan::GatherCostFacts(),
                   std::move(attached), std::move(lock));
-}
-
-constants::NodeConstants Datapath::NodeConstants(const kernel::NodeFacts& node) {
-  return {{"kernel_hz", node.kernel_hz}};
 }
 
 absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings,
                                               const kernel::NodeFacts& node) const {
-  const constants::NodeConstants facts = NodeConstants(node);
+  const constants::NodeConstants facts = {{"kernel_hz", node.kernel_hz}};
   std::vector<plan::AnalyzedObject> analyzed;
   for (const object::ObjectSpec& spec : *objects_) {
     ASSIGN_OR_RETURN(constants::ConstantSet set, constants::Resolve(settings, facts, spec));
@@ -128,6 +100,12 @@ absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings
     analyzed.push_back({&spec, std::move(set), std::move(liveness)});
   }
   return plan::Make(analyzed, settings, costs_);
+}
+
+plan::Inputs Datapath::Inputs(std::shared_ptr<const settings::Schema> schema,
+                              const kernel::NodeFacts& node) const {
+  return {.objects = objects_, .schema = std::move(schema), .node = {{"kernel_hz", node.kernel_hz}},
+          .costs = costs_, .missing_map_types = features_.missing_map_types};
 }
 
 absl::StatusOr<std::unique_ptr<load::Loaded>> Datapath::Load(const plan::LoadPlan& plan) const {
@@ -198,11 +176,12 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   stage = "plan";
   ASSIGN_OR_RETURN(plan::LoadPlan next, Plan(settings, node));
   applied.seconds["plan"] = watch.Lap();
-  if (loaded_ != nullptr && SameKernelState(planned_, next)) {
+  if (loaded_ != nullptr &&
+      plan::ClassOfChange(planned_, next) == plan::ReloadClass::kLive) {
     stage = "attach";
     RETURN_IF_ERROR(Attach(settings, node, *loaded_));
     applied.seconds["attach"] = watch.Lap();
-    TakePlan(std::move(next), node);
+    TakePlan(std::move(next));
     return applied;
   }
   stage = "load";
@@ -220,13 +199,11 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   applied.seconds["attach"] = watch.Lap();
   applied.new_generation = true;
   loaded_ = std::move(loaded);  // the earlier generation goes
-  TakePlan(std::move(next), node);
+  TakePlan(std::move(next));
   return applied;
 }
 
-void Datapath::TakePlan(plan::LoadPlan plan, const kernel::NodeFacts& node) {
-  inputs_ = std::make_shared<const plan::Inputs>(plan::Inputs{
-      .objects = objects_, .schema = schema_, .node = NodeConstants(node), .costs = costs_});
+void Datapath::TakePlan(plan::LoadPlan plan) {
   plan_ = std::make_shared<const plan::LoadPlan>(load::CarriedOut(plan, loaded_->retries()));
   planned_ = std::move(plan);
 }

@@ -78,16 +78,16 @@ class Datapath {
   const std::vector<std::string>& warnings() const { return warnings_; }
 
   const std::vector<object::ObjectSpec>& objects() const { return *objects_; }
-  // What plan() was made from beside the settings; null before the first Apply.
-  std::shared_ptr<const plan::Inputs> inputs() const { return inputs_; }
+  // What plans are made from on this node, for readers to make some of their own.
+  plan::Inputs Inputs(std::shared_ptr<const settings::Schema> schema,
+                      const kernel::NodeFacts& node) const;
 
  private:
   Datapath(const Options& options, std::vector<object::ObjectSpec> objects,
-           settings::Schema schema, kernel::Features features, plan::CostFacts costs,
-           attach::Attached attached, base::UniqueFd lock);
+           kernel::Features features, plan::CostFacts costs, attach::Attached attached,
+           base::UniqueFd lock);
 
-  static constants::NodeConstants NodeConstants(const kernel::NodeFacts& node);
-  void TakePlan(plan::LoadPlan plan, const kernel::NodeFacts& node);
+  void TakePlan(plan::LoadPlan plan);
   absl::StatusOr<std::unique_ptr<load::Loaded>> Load(const plan::LoadPlan& plan) const;
   absl::Status Attach(const settings::Settings& settings, const kernel::NodeFacts& node,
                       const load::Loaded& loaded);
@@ -96,13 +96,11 @@ class Datapath {
 
   base::UniqueFd lock_;  // of the pin root: there is one agent
   std::string bpf_root_;
-  std::shared_ptr<const std::vector<object::ObjectSpec>> objects_;
-  std::shared_ptr<const settings::Schema> schema_;
+  std::shared_ptr<const std::vector<object::ObjectSpec>> objects_;  // shared with readers
   kernel::Features features_;
   plan::CostFacts costs_;
   plan::LoadPlan planned_;  // of the generation in force, before any retry
   std::shared_ptr<const plan::LoadPlan> plan_;
-  std::shared_ptr<const plan::Inputs> inputs_;
   std::unique_ptr<load::Loaded> loaded_;
   attach::Attached attached_;
   std::vector<std::string> warnings_;

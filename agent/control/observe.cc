@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/control/observe.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "agent/base/status.h"
+#include "agent/plan/feature_cost.h"
 #include "agent/report/labels.h"
 #include "agent/tables/map_contents.h"
 #include "datapath/include/contract.h"
@@ -11,11 +13,22 @@
 namespace bonsai::control {
 namespace {
 
-bool IsToggle(const settings::SettingSpec& spec) {
-  return spec.kind == settings::Kind::kBool && spec.key == "enable-" + spec.feature;
-}
+using plan::IsToggle;
 
 }  // namespace
+
+void EntryPeaks::Count(const std::string& map, uint64_t entries) {
+  const auto [peak, is_new] = peaks_.try_emplace(map);
+  if (is_new) peak->second.since = std::chrono::system_clock::now();
+  peak->second.entries = std::max(peak->second.entries, entries);
+}
+
+void EntryPeaks::Show(const std::string& name, report::LoadedMap& map) const {
+  const auto peak = peaks_.find(name);
+  if (peak == peaks_.end()) return;
+  map.peak_entries = peak->second.entries;
+  map.counted_since = peak->second.since;
+}
 
 absl::StatusOr<std::vector<report::ReasonCount>> ReadReasons(const kernel::BpfMap& metrics) {
   std::vector<report::ReasonCount> counts;

@@ -20,6 +20,25 @@ namespace bonsai::control {
 // Sums over all CPUs of the datapath's metrics map; only what is not zero.
 absl::StatusOr<std::vector<report::ReasonCount>> ReadReasons(const kernel::BpfMap& metrics);
 
+// The fullest that each counted map was; forgets maps that went.
+class EntryPeaks {
+ public:
+  void Count(const std::string& map, uint64_t entries);
+  template <typename Maps>
+  void KeepOnly(const Maps& maps) {
+    std::erase_if(peaks_, [&](const auto& peak) { return !maps.contains(peak.first); });
+  }
+  // Into a map that has been counted; leaves others alone.
+  void Show(const std::string& name, report::LoadedMap& map) const;
+
+ private:
+  struct Peak {
+    uint64_t entries = 0;
+    report::WallTime since;
+  };
+  std::map<std::string, Peak> peaks_;
+};
+
 // One row a feature that has a toggle, sorted by name. `maps`: what exists.
 std::vector<report::FeatureState> Features(const settings::Schema& schema,
                                            const settings::Settings& settings,

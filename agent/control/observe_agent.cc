@@ -39,6 +39,7 @@ report::Snapshot Reconciler::Observe() const {
   snapshot.taken = std::chrono::system_clock::now();
   snapshot.configuration = configuration_;
   snapshot.settings = in_force_;
+  snapshot.inputs = inputs_;
   snapshot.schema = schema_;
   snapshot.conntrack = conntrack_;
   snapshot.flow_events = hub_.received();
@@ -60,12 +61,12 @@ report::Snapshot Reconciler::Observe() const {
 
 void Reconciler::ObserveDatapath(report::Snapshot& snapshot) const {
   snapshot.plan = datapath_.plan();
-  snapshot.inputs = datapath_.inputs();
   for (const auto& [name, map] : datapath_.loaded()->maps()) {
     report::LoadedMap shown = Describe(map);
     if (const auto counted = entries_.find(name); counted != entries_.end()) {
       shown.entries = counted->second;
       shown.entries_known = true;
+      peaks_.Show(name, shown);
     }
     snapshot.memory_loaded += shown.bytes;
     snapshot.maps[name] = shown;

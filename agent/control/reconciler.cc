@@ -92,6 +92,9 @@ void Reconciler::ReadNode() {
   problems_.Set("node", node.status());
   if (!node.ok()) return;
   node_ = *std::move(node);
+  if (inputs_ == nullptr) {
+    inputs_ = std::make_shared<const plan::Inputs>(datapath_.Inputs(schema_, *node_));
+  }
   tables_stale_ = true;
 }
 
@@ -181,6 +184,7 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
   // Only now: while the earlier programs ran, they would have marked flows with the new epoch.
   problems_.Set("policy", desired_.RaisePolicyEpoch(*datapath_.plan(), *datapath_.loaded()));
   flows_stale_ = true;
+  peaks_.KeepOnly(datapath_.loaded()->maps());
   load_retries_ += datapath_.loaded()->retries().size();
   log_->info("configuration generation {} in force after {:.1f} ms", configuration_.generation,
              configuration_.reload_seconds * 1e3);
@@ -252,7 +256,10 @@ void Reconciler::ReconcileFlowReader() {
 
 void Reconciler::TakeReport(const tables::WriteReport& report) {
   problems_.Set("tables", Messages(report.errors));
-  for (const tables::MapReport& map : report.maps) entries_[map.name] = map.entries;
+  for (const tables::MapReport& map : report.maps) {
+    entries_[map.name] = map.entries;
+    peaks_.Count(map.name, map.entries);
+  }
 }
 
 tables::ConntrackMaps Reconciler::ConntrackMaps() const {
@@ -297,10 +304,21 @@ void Reconciler::CollectConntrack() {
   conntrack_.collected_total += report->total.deleted;
   conntrack_.entries = report->total.alive;
   conntrack_.last_gc_seconds = std::chrono::duration<double>(report->duration).count();
-  uint64_t by_family[2] = {0, 0};
-  for (const auto& [kind, counts] : report->kinds) by_family[kind.family == 6] += counts.alive;
-  entries_["ct4"] = by_family[0];
-  entries_["ct6"] = by_family[1];
+  TakeConntrack(*report);
+}
+
+void Reconciler::TakeConntrack(const tables::GcReport& report) {
+  // What has expired took its room until now, so it counts for how full the map was.
+  uint64_t alive[2] = {0, 0}, met[2] = {0, 0};
+  for (const auto& [kind, counts] : report.kinds) {
+    alive[kind.family == 6] += counts.alive;
+    met[kind.family == 6] += counts.alive + counts.deleted;
+  }
+  for (const bool v6 : {false, true}) {
+    const std::string map = v6 ? "ct6" : "ct4";
+    entries_[map] = alive[v6];
+    if (datapath_.loaded()->FindMap(map) != nullptr) peaks_.Count(map, met[v6]);
+  }
 }
 
 Reconciler::Clock::time_point Reconciler::NextWake() const {

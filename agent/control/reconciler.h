@@ -17,6 +17,7 @@
 #include "agent/control/datapath.h"
 #include "agent/control/desired_tables.h"
 #include "agent/control/inbox.h"
+#include "agent/control/observe.h"
 #include "agent/control/problems.h"
 #include "agent/kernel/bpf_program.h"
 #include "agent/report/flow_reader.h"
@@ -56,6 +57,7 @@ class Reconciler {
   void TakeReport(const tables::WriteReport& report);
   void ReconcileServers();
   void CollectConntrack();
+  void TakeConntrack(const tables::GcReport& report);
   tables::ConntrackMaps ConntrackMaps() const;
   Clock::time_point NextWake() const;
 
@@ -81,6 +83,7 @@ class Reconciler {
   std::optional<kernel::JiffiesClock> jiffies_;
 
   std::optional<kernel::NodeFacts> node_;
+  std::shared_ptr<const plan::Inputs> inputs_; // for readers' plans; null before node_
   std::optional<settings::Settings> wanted_;   // the last good configuration read
   bool wanted_changed_ = false;                // ... and has not been tried yet
   std::vector<std::string> refused_;           // what was wrong with the last one read
@@ -94,6 +97,7 @@ class Reconciler {
   report::ConfigurationState configuration_;
   report::ConntrackState conntrack_;
   std::map<std::string, uint64_t> entries_;    // by map, as last counted
+  EntryPeaks peaks_;
   uint64_t load_retries_ = 0;
   const report::WallTime started_ = std::chrono::system_clock::now();
 };

@@ -17,13 +17,13 @@
 
 namespace bonsai::plan {
 
-struct SettingChange {
+struct KeyChange {
   std::string key, from, to;  // values as an operator would write them
-  bool operator==(const SettingChange&) const = default;
+  bool operator==(const KeyChange&) const = default;
 };
 
 struct Effect {
-  std::vector<SettingChange> changes;  // all of them together, by key
+  std::vector<KeyChange> changes;  // all of them together, by key
   Things come, gone;
   int64_t map_bytes = 0;      // kernel memory of maps, after minus before
   int64_t instructions = 0;   // slots that can be reached in loaded objects, after minus before

@@ -144,7 +144,7 @@ class Converter {
   }
 
   void Fill(const plan::Effect& effect, v1::ExplainEffect& row) const {
-    for (const plan::SettingChange& change : effect.changes) {
+    for (const plan::KeyChange& change : effect.changes) {
       v1::ExplainChange& to = *row.add_changes();
       to.set_setting(change.key);
       to.set_from(change.from);

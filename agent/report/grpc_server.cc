@@ -20,7 +20,8 @@ namespace bonsai::report {
 namespace {
 
 constexpr mode_t kSocketMode = 0660;
-constexpr int kMaxRequestBytes = 64 * 1024;  // requests are a few words
+// Requests are a few words, but a plan may be asked for a whole ConfigMap: 1 MiB at most.
+constexpr int kMaxRequestBytes = (1 << 20) + 64 * 1024;
 constexpr std::chrono::milliseconds kStopGrace{500};
 
 absl::StatusOr<std::optional<gid_t>> FindGroup(const std::string& name) {

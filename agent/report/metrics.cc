@@ -150,6 +150,10 @@ void AddMaps(const Snapshot& s, Exposition& out) {
       .Add(s.maps.size(), {{"state", "loaded"}})
       .Add(pruned, {{"state", "pruned"}});
   auto& entries = out.Gauge("map_entries", "Entries in use at the last count.");
+  auto& peaks = out.Gauge("map_entries_peak", "Most entries of a loaded map at any count.");
+  for (const auto& [name, map] : s.maps) {
+    if (map.entries_known) peaks.Add(map.peak_entries, {{"map", name}});
+  }
   auto& pressure = out.Gauge("map_pressure_ratio", "Entries in use over room, 0 to 1.");
   for (const Pressure& p : Pressures(s)) {
     entries.Add(p.entries, {{"map", p.map}});

@@ -51,6 +51,8 @@ struct LoadedMap {
   uint64_t bytes = 0;               // fdinfo memlock, measured
   uint64_t entries = 0;             // in use, as of the last count
   bool entries_known = false;
+  uint64_t peak_entries = 0;        // most at any count
+  WallTime counted_since;           // of the first count
 };
 
 struct LoadedProgram {
@@ -131,7 +133,8 @@ struct Snapshot {
   std::shared_ptr<const settings::Schema> schema;
   // --- what was planned and what exists
   std::shared_ptr<const plan::LoadPlan> plan;          // null before the first load
-  std::shared_ptr<const plan::Inputs> inputs;          // what it was made from; null with it
+  // What plans of other configurations are made from; null until the node is known.
+  std::shared_ptr<const plan::Inputs> inputs;
   std::map<std::string, LoadedMap> maps;               // by map name; only those that exist
   std::map<std::string, LoadedProgram> programs;       // by "object/program"; only those loaded
   std::vector<Attachment> attachments;

@@ -27,7 +27,6 @@ grpc::Status ToGrpc(const absl::Status& status) {
   }
 BONSAI_ANSWER(GetStatus, GetStatusRequest, GetStatusResponse, ToStatus)
 BONSAI_ANSWER(GetVersion, GetVersionRequest, GetVersionResponse, ToVersion)
-BONSAI_ANSWER(ListFeatures, ListFeaturesRequest, ListFeaturesResponse, ToFeatures)
 BONSAI_ANSWER(ListMaps, ListMapsRequest, ListMapsResponse, ToMaps)
 BONSAI_ANSWER(ListPrograms, ListProgramsRequest, ListProgramsResponse, ToPrograms)
 BONSAI_ANSWER(ListConstants, ListConstantsRequest, ListConstantsResponse, ToConstants)
@@ -36,6 +35,38 @@ BONSAI_ANSWER(ListEndpoints, ListEndpointsRequest, ListEndpointsResponse, ToEndp
 BONSAI_ANSWER(ListServices, ListServicesRequest, ListServicesResponse, ToServices)
 BONSAI_ANSWER(ListPolicies, ListPoliciesRequest, ListPoliciesResponse, ToPolicies)
 #undef BONSAI_ANSWER
+
+plan::Cancelled StatusService::Gone(const grpc::ServerContext& context) const {
+  return [this, &context] { return ending_ || context.IsCancelled(); };
+}
+
+grpc::Status StatusService::PlanChange(grpc::ServerContext* context,
+                                       const v1::PlanChangeRequest* request,
+                                       v1::PlanChangeResponse* response) {
+  auto change = desk_.Change(*publisher_.Current(), *request, Gone(*context));
+  if (!change.ok()) return Failed(change.status());
+  *response = *std::move(change);
+  return grpc::Status::OK;
+}
+
+grpc::Status StatusService::ListFeatures(grpc::ServerContext* context,
+                                         const v1::ListFeaturesRequest*,
+                                         v1::ListFeaturesResponse* response) {
+  const std::shared_ptr<const Snapshot> snapshot = publisher_.Current();
+  const auto costs = desk_.FeatureCosts(*snapshot, Gone(*context));
+  if (!costs.ok()) return Failed(costs.status());
+  *response = ToFeatures(*snapshot);
+  if (*costs) AddCosts(**costs, *response);
+  return grpc::Status::OK;
+}
+
+// A plan that was given up because the agent stops is no decision of the client's.
+grpc::Status StatusService::Failed(const absl::Status& status) const {
+  if (ending_ && absl::IsCancelled(status)) {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the agent stops");
+  }
+  return ToGrpc(status);
+}
 
 // Writes flows until the client, the limit or the server ends it.
 class StatusService::FlowStream {
@@ -86,9 +117,8 @@ grpc::Status StatusService::StreamFlows(grpc::ServerContext* context,
 grpc::Status StatusService::Explain(grpc::ServerContext* context,
                                     const v1::ExplainRequest* request,
                                     v1::ExplainResponse* response) {
-  auto answer = explain_.Answer(*request, *publisher_.Current(),
-                                [&] { return ending_ || context->IsCancelled(); });
-  if (!answer.ok()) return ToGrpc(answer.status());
+  auto answer = explain_.Answer(*request, *publisher_.Current(), Gone(*context));
+  if (!answer.ok()) return Failed(answer.status());
   *response = *std::move(answer);
   return grpc::Status::OK;
 }

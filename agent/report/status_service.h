@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // StatusService: bonsai.v1.Agent out of the current snapshot. Called by gRPC's threads; it holds no
-// state but the flag that ends streams and the number of explanations in the making.
+// state but the flag that ends streams and plans, the costs of features and the number of
+// explanations in the making.
 #pragma once
 
 #include <atomic>
 
+#include "agent/plan/inputs.h"
 #include "agent/report/explain_service.h"
 #include "agent/report/flow_hub.h"
+#include "agent/report/plan_desk.h"
 #include "agent/report/snapshot.h"
 #include "bonsai/v1/agent.grpc.pb.h"
 
@@ -17,7 +20,7 @@ class StatusService final : public v1::Agent::Service {
   // Both must outlive the service.
   StatusService(const Publisher& publisher, FlowHub& hub) : publisher_(publisher), hub_(hub) {}
 
-  // Open streams end within kStreamTick.
+  // Open streams end within kStreamTick, plans with the object at hand.
   void EndStreams() { ending_ = true; }
 
   grpc::Status GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*,
@@ -38,6 +41,8 @@ class StatusService final : public v1::Agent::Service {
                              v1::ListEndpointsResponse* response) override;
   grpc::Status ListServices(grpc::ServerContext*, const v1::ListServicesRequest*,
                             v1::ListServicesResponse* response) override;
+  grpc::Status PlanChange(grpc::ServerContext* context, const v1::PlanChangeRequest* request,
+                          v1::PlanChangeResponse* response) override;
   grpc::Status ListPolicies(grpc::ServerContext*, const v1::ListPoliciesRequest*,
                             v1::ListPoliciesResponse* response) override;
   grpc::Status StreamFlows(grpc::ServerContext* context, const v1::StreamFlowsRequest* request,
@@ -48,9 +53,14 @@ class StatusService final : public v1::Agent::Service {
  private:
   class FlowStream;
 
+  // Whether nobody waits for the answer any more.
+  plan::Cancelled Gone(const grpc::ServerContext& context) const;
+  grpc::Status Failed(const absl::Status& status) const;
+
   const Publisher& publisher_;
   FlowHub& hub_;
   ExplainService explain_;
+  PlanDesk desk_;
   std::atomic<bool> ending_{false};
 };
 

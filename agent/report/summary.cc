@@ -43,6 +43,19 @@ std::vector<Pressure> Pressures(const Snapshot& snapshot) {
   return pressures;
 }
 
+std::vector<plan::SizingAdvice> SizingAdvices(const Snapshot& snapshot) {
+  if (!snapshot.plan || !snapshot.inputs) return {};
+  std::map<std::string, plan::MapPeak> peaks;
+  for (const auto& [name, map] : snapshot.maps) {
+    if (!map.entries_known) continue;
+    const std::chrono::duration<double> watched = snapshot.taken - map.counted_since;
+    peaks[name] = {.entries = map.peak_entries, .watched_seconds = watched.count(),
+                   .bytes = map.bytes};
+  }
+  return plan::AdviseSizes(*snapshot.inputs->schema, *snapshot.plan, peaks,
+                           snapshot.inputs->costs);
+}
+
 uint32_t CountServices(const Snapshot& snapshot) {
   std::set<std::string> names;
   for (const ServiceRow& row : snapshot.services) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/plan/sizing.h"
 #include "agent/report/snapshot.h"
 
 namespace bonsai::report {
@@ -25,6 +26,9 @@ struct Pressure {
 };
 // Of maps whose entries are counted, fullest first.
 std::vector<Pressure> Pressures(const Snapshot& snapshot);
+
+// Settings that fit badly what their maps have held so far.
+std::vector<plan::SizingAdvice> SizingAdvices(const Snapshot& snapshot);
 
 // Services, each counted once however many addresses and ports it has.
 uint32_t CountServices(const Snapshot& snapshot);

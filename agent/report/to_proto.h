@@ -4,6 +4,11 @@
 
 #include <absl/status/statusor.h>
 
+#include <cstdint>
+#include <vector>
+
+#include "agent/plan/change.h"
+#include "agent/plan/feature_cost.h"
 #include "agent/report/flow.h"
 #include "agent/report/snapshot.h"
 #include "bonsai/v1/agent.pb.h"
@@ -23,6 +28,10 @@ v1::ListPoliciesResponse ToPolicies(const Snapshot& snapshot);
 
 // Its value in force, its default and what it may be.
 v1::Setting ToSetting(const settings::SettingSpec& spec, const settings::Settings& settings);
+// `generation`: what the change is held against; 0: nothing, or no agent.
+v1::PlanChangeResponse ToPlan(const plan::Change& change, uint64_t generation);
+// Puts each cost beside its feature.
+void AddCosts(const std::vector<plan::FeatureCost>& costs, v1::ListFeaturesResponse& response);
 
 v1::Flow ToFlow(const Flow& flow);
 // InvalidArgument for an address that is none.

@@ -46,7 +46,9 @@ void FillMap(const plan::MapPlan& map, const Snapshot& snapshot, v1::Map& row) {
   if (!exists) return;
   row.set_id(loaded->second.id);
   row.set_entries_known(loaded->second.entries_known);
-  if (loaded->second.entries_known) row.set_entries(loaded->second.entries);
+  if (!loaded->second.entries_known) return;
+  row.set_entries(loaded->second.entries);
+  row.set_peak_entries(loaded->second.peak_entries);
 }
 
 void FillAttachments(uint32_t program_id, const Snapshot& snapshot, v1::Program& row) {

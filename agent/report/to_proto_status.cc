@@ -78,6 +78,18 @@ void FillPressure(const Snapshot& from, v1::GetStatusResponse& to) {
   }
 }
 
+void FillSizing(const Snapshot& from, v1::GetStatusResponse& to) {
+  for (const plan::SizingAdvice& advice : SizingAdvices(from)) {
+    auto& row = *to.add_sizing();
+    row.set_setting(advice.setting);
+    row.set_map(advice.map);
+    row.set_size(advice.size);
+    row.set_peak_entries(advice.peak);
+    row.set_suggested(advice.suggested);
+    row.set_bytes_change(advice.bytes);
+  }
+}
+
 void FillTraffic(const Snapshot& from, v1::Traffic& to) {
   uint64_t dropped = 0, forwarded = 0;
   for (const ReasonCount& count : from.reasons) {
@@ -143,6 +155,7 @@ v1::GetStatusResponse ToStatus(const Snapshot& snapshot) {
   FillDatapath(snapshot, *status.mutable_datapath());
   FillMemory(snapshot, *status.mutable_memory());
   FillPressure(snapshot, status);
+  FillSizing(snapshot, status);
   FillTraffic(snapshot, *status.mutable_traffic());
   FillState(snapshot, status);
   return status;

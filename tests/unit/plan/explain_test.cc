@@ -67,7 +67,7 @@ class ExplainShipped : public ::testing::Test {
     return false;
   }
   static RawSettings Changed(RawSettings raw, const Effect& effect) {
-    for (const SettingChange& change : effect.changes) raw[change.key] = change.to;
+    for (const KeyChange& change : effect.changes) raw[change.key] = change.to;
     return raw;
   }
   static int64_t MapBytesOf(const LoadPlan& plan) {
@@ -87,7 +87,7 @@ class ExplainShipped : public ::testing::Test {
   static void CheckEffect(const RawSettings& raw, const LoadPlan& before, const Effect& effect) {
     const RawSettings changed = Changed(raw, effect);
     SCOPED_TRACE(::testing::PrintToString(changed));
-    for (const SettingChange& change : effect.changes) {
+    for (const KeyChange& change : effect.changes) {
       EXPECT_EQ(settings::Format(Parse(raw).values().at(change.key)), change.from);
     }
     const LoadPlan after = PlanFor(changed);
@@ -259,7 +259,7 @@ TEST_F(ExplainShipped, SaysWhatHasToComeTogether) {
   EXPECT_TRUE(answer.thing->alone.empty());
   ASSERT_TRUE(answer.thing->together.has_value());
   std::vector<std::string> keys;
-  for (const SettingChange& change : answer.thing->together->changes) keys.push_back(change.key);
+  for (const KeyChange& change : answer.thing->together->changes) keys.push_back(change.key);
   // Policy needs conntrack, so it comes along.
   EXPECT_THAT(keys, ::testing::ElementsAre("enable-conntrack", "enable-ipv6", "enable-policy"));
 }
@@ -269,7 +269,7 @@ TEST_F(ExplainShipped, TakesAlongWhatNeedsASettingThatIsSwitchedOff) {
   const Answer answer = Ask(raw, Subject::kSetting, "enable-conntrack");
   ASSERT_EQ(answer.setting->effects.size(), 1u);
   std::vector<std::string> keys;
-  for (const SettingChange& change : answer.setting->effects[0].changes) keys.push_back(change.key);
+  for (const KeyChange& change : answer.setting->effects[0].changes) keys.push_back(change.key);
   EXPECT_THAT(keys, ::testing::ElementsAre("enable-conntrack", "enable-policy", "policy-audit-mode"));
   EXPECT_THAT(answer.setting->required_by,
               ::testing::ElementsAre("enable-load-balancer", "enable-policy"));

@@ -159,7 +159,7 @@ TEST(ExplainService, EndsByTheCallersDeadlineOverTheSocket) {
   EXPECT_EQ(ask(std::chrono::seconds(60), Request(v1::EXPLAIN_KIND_MAP, "\x1b[2J")),
             grpc::StatusCode::NOT_FOUND);
   // Requests are a few words; what is larger is not even read.
-  EXPECT_EQ(ask(std::chrono::seconds(60), Request(v1::EXPLAIN_KIND_MAP, std::string(1 << 20, 'x'))),
+  EXPECT_EQ(ask(std::chrono::seconds(60), Request(v1::EXPLAIN_KIND_MAP, std::string(4 << 20, 'x'))),
             grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
