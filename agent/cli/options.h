@@ -9,6 +9,7 @@
 #include "agent/cli/analyze_options.h"
 #include "agent/cli/explain.h"
 #include "agent/cli/plan_options.h"
+#include "agent/control/uninstall.h"
 #include "bonsai/v1/agent.pb.h"
 
 namespace bonsai::cli {
@@ -25,6 +26,7 @@ struct Options {
   AnalyzeOptions analyze;
   ExplainOptions explain;
   PlanOptions plan;
+  control::UninstallOptions uninstall;
 };
 
 struct Parsed {

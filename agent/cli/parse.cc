@@ -179,6 +179,20 @@ void AddPlan(CLI::App& app, PlanOptions& options) {
   plan->footer(kPlanFooter);
 }
 
+constexpr char kUninstallFooter[] =
+    "Works on this node itself, as root, and asks no agent. Removed are links, tc filters, clsact\n"
+    "qdiscs that the agent made and nobody else uses, pins, socket and lock; foreign programs stay.\n"
+    "Refused while an agent runs: stop it first (kubectl delete daemonset bonsai).\n"
+    "Exit codes: 0 removed, or nothing to remove; 1 refused or failed.";
+
+void AddUninstall(CLI::App& app, control::UninstallOptions& options) {
+  CLI::App* uninstall = app.add_subcommand("uninstall", "Take the datapath off this node");
+  uninstall->add_option("--bpf-root", options.bpf_root, "Where maps and links are pinned")
+      ->capture_default_str();
+  uninstall->add_flag("--dry-run", options.dry_run, "Only say what would be removed");
+  uninstall->footer(kUninstallFooter);
+}
+
 std::vector<std::string> OptionNames(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
@@ -226,7 +240,7 @@ void Finish(const CLI::App& app, const Flags& flags, const Raw& raw, Parsed& par
     parsed.exit = Refuse("--why and --what-if are not for -o dot");
   } else if (options.watch &&
              (command == "flows" || command == "analyze" || command == "plan" ||
-              command == "completion")) {
+              command == "uninstall" || command == "completion")) {
     parsed.exit = Refuse(command == "flows" ? "--watch is not for flows; use --follow"
                                             : "--watch is not for " + command);
   } else if (command == "plan" && options.plan.assignments.empty() &&
@@ -249,6 +263,7 @@ Parsed ParseCommandLine(int argc, const char* const* argv) {
   AddFlows(app, raw);
   AddExplain(app, parsed.options.explain, raw);
   AddPlan(app, parsed.options.plan);
+  AddUninstall(app, parsed.options.uninstall);
   AddOffline(app, parsed.options, raw);
   try {
     app.parse(argc, argv);

@@ -170,6 +170,28 @@ int ShowPlan(const Options& options, Style style) {
   return plan->accepted() ? kExitOk : kExitUsage;
 }
 
+int Uninstall(const Options& options) {
+  control::UninstallOptions paths = options.uninstall;
+  paths.socket = options.socket;
+  const auto result = control::Uninstall(paths);
+  if (!result.ok()) {
+    std::cerr << "agentctl: " << base::Message(result.status()) << "\n";
+    return absl::IsInvalidArgument(result.status()) ? kExitUsage : kExitUnreachable;
+  }
+  const nlohmann::ordered_json tree = {{"dry_run", paths.dry_run},
+                                       {"removed", result->removed},
+                                       {"left", result->left}};
+  switch (options.format) {
+    case Format::kJson: std::cout << tree.dump(2) << "\n"; break;
+    case Format::kYaml: std::cout << ToYaml(tree); break;
+    case Format::kTable: case Format::kDot:
+      std::cout << control::ToText(*result, paths.dry_run);
+      break;
+  }
+  std::cout << std::flush;
+  return kExitOk;
+}
+
 using Command = std::function<int(const Session&)>;
 
 const std::map<std::string, Command>& Commands() {
@@ -221,6 +243,7 @@ int Run(int argc, const char* const* argv) {
   const Style style = TerminalStyle();
   if (options.command == "analyze") return ShowAnalysis(options, style);
   if (options.command == "plan") return ShowPlan(options, style);
+  if (options.command == "uninstall") return Uninstall(options);
   Client client(options.socket);
   const Session session{options, client, style};
   const Command& command = Commands().at(options.command);
