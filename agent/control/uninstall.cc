@@ -14,7 +14,7 @@ void Append(const std::vector<std::string>& from, std::vector<std::string>& to) 
   to.insert(to.end(), from.begin(), from.end());
 }
 
-absl::Status Explain(const absl::Status& status) {
+absl::Status WithAdvice(const absl::Status& status) {
   const absl::Status told = base::Annotate(status, "uninstalling");
   if (absl::IsPermissionDenied(status)) {
     return absl::PermissionDeniedError(
@@ -58,7 +58,7 @@ absl::StatusOr<Uninstalled> Run(const UninstallOptions& options) {
 
 absl::StatusOr<Uninstalled> Uninstall(const UninstallOptions& options) {
   absl::StatusOr<Uninstalled> result = Run(options);
-  if (!result.ok()) return Explain(result.status());
+  if (!result.ok()) return WithAdvice(result.status());
   return result;
 }
 
