@@ -17,14 +17,9 @@ std::string ProgramsDir(const std::string& root) { return root + "/progs"; }
 
 // Marks of qdiscs whose device is gone.
 absl::Status SweepQdiscMarks(const std::string& root) {
-  const std::string prefix = "qdisc-";
-  ASSIGN_OR_RETURN(auto pins, kernel::ListPins(LinksDir(root)));
-  for (const std::string& pin : pins) {
-    if (pin.rfind(prefix, 0) != 0) continue;
-    auto ifindex = static_cast<uint32_t>(std::strtoul(pin.c_str() + prefix.size(), nullptr, 10));
-    if (!kernel::DeviceExists(ifindex)) {
-      RETURN_IF_ERROR(kernel::RemovePinDir(LinksDir(root) + "/" + pin));
-    }
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> devices, OwnQdiscs(root));
+  for (const uint32_t ifindex : devices) {
+    if (!kernel::DeviceExists(ifindex)) RETURN_IF_ERROR(ReleaseQdisc(root, ifindex));
   }
   return absl::OkStatus();
 }
@@ -220,9 +215,37 @@ std::vector<Attachment> Attached::attachments() const {
   return list;
 }
 
+absl::StatusOr<std::vector<std::string>> Inventory(const std::string& root) {
+  std::vector<std::string> lines;
+  const auto device = [](uint32_t ifindex) {
+    const std::string name = kernel::DeviceName(ifindex);
+    return name.empty() ? fmt::format("device {}", ifindex)
+                        : fmt::format("{} (ifindex {})", name, ifindex);
+  };
+  ASSIGN_OR_RETURN(const auto links, kernel::ListPins(LinksDir(root)));
+  for (const std::string& pin : links) {
+    const std::optional<HookNumber> name = ParseNumberedPin(pin);
+    if (!name) continue;
+    const bool is_filter = kernel::IsPinDir(LinksDir(root) + "/" + pin);
+    lines.push_back(fmt::format("{} at {} of {}", is_filter ? "tc filter" : "link",
+                                HookName(name->hook), device(name->number)));
+  }
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> qdiscs, OwnQdiscs(root));
+  for (const uint32_t ifindex : qdiscs) {
+    lines.push_back(fmt::format("clsact qdisc of {}, unless it has other filters",
+                                device(ifindex)));
+  }
+  ASSIGN_OR_RETURN(const auto programs, kernel::ListPins(ProgramsDir(root)));
+  for (const std::string& pin : programs) lines.push_back("pin " + ProgramsDir(root) + "/" + pin);
+  return lines;
+}
+
 absl::Status RemoveAll(const std::string& root) {
   ASSIGN_OR_RETURN(Attached attached, Attached::AdoptExisting({.root = root}));
   RETURN_IF_ERROR(attached.DetachAll());
+  // Of an agent that was killed between taking its filter away and the qdisc.
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> devices, OwnQdiscs(root));
+  for (const uint32_t ifindex : devices) RETURN_IF_ERROR(ReleaseQdisc(root, ifindex));
   RETURN_IF_ERROR(kernel::RemovePinDir(LinksDir(root)));
   RETURN_IF_ERROR(kernel::RemovePinDir(ProgramsDir(root)));
   ASSIGN_OR_RETURN(auto rest, kernel::ListPins(root));

@@ -80,6 +80,9 @@ class Attached {
   ProgramsById ours_;
 };
 
+// What RemoveAll would remove, one line each, in its order. Changes nothing.
+absl::StatusOr<std::vector<std::string>> Inventory(const std::string& root);
+
 // Detaches everything below the pin root and removes the pins: links, clsact filters, clsact
 // qdiscs of ours that are empty. Map pins are load::RemovePins' part.
 absl::Status RemoveAll(const std::string& root);

@@ -4,6 +4,7 @@
 // ours if it stands in our place and runs a program pinned below <root>/progs.
 #include "agent/attach/slot.h"
 
+#include <charconv>
 #include <utility>
 
 #include "agent/base/status.h"
@@ -106,8 +107,13 @@ absl::Status Slot::AttachClsact(const ProgramsById& ours) {
 }
 
 absl::Status Slot::TakeClsactPlace(const ProgramsById& ours) {
-  ASSIGN_OR_RETURN(bool made, kernel::EnsureClsact(target_.ifindex));
-  if (made) RETURN_IF_ERROR(kernel::MakePinDir(QdiscMark(root_, target_.ifindex)));
+  // The mark stands before the qdisc, so that none is forgotten; taken back when it is not ours.
+  const std::string mark = QdiscMark(root_, target_.ifindex);
+  const bool marked = kernel::IsPinDir(mark);
+  RETURN_IF_ERROR(kernel::MakePinDir(mark));
+  absl::StatusOr<bool> made = kernel::EnsureClsact(target_.ifindex);
+  if (!marked && (!made.ok() || !*made)) RETURN_IF_ERROR(kernel::RemovePinDir(mark));
+  RETURN_IF_ERROR(made.status());
   auto present = kernel::QueryClsact(Filter());
   if (absl::IsNotFound(present.status())) {
     return kernel::AttachClsact(Filter(), program_->fd.get(), false);
@@ -155,13 +161,33 @@ absl::StatusOr<std::optional<Slot>> Slot::Adopt(const Options& options, const st
   }
   slot.mechanism_ = Mechanism::kTcx;
   if (target.hook == HOOK_XDP) {
-    ASSIGN_OR_RETURN(kernel::XdpMode mode, kernel::QueryXdpMode(target.ifindex));
-    slot.mechanism_ = mode == kernel::XdpMode::kNative ? Mechanism::kXdpNative
-                                                       : Mechanism::kXdpGeneric;
+    // Asked by the index of a device of this namespace; the link is ours wherever its device is.
+    const auto mode = kernel::QueryXdpMode(target.ifindex);
+    const bool generic = mode.ok() && *mode == kernel::XdpMode::kGeneric;
+    slot.mechanism_ = generic ? Mechanism::kXdpGeneric : Mechanism::kXdpNative;
   }
   slot.program_ = Find(ours, info.program_id);
   slot.link_ = std::move(link);
   return std::optional<Slot>(std::move(slot));
+}
+
+absl::StatusOr<std::vector<uint32_t>> OwnQdiscs(const std::string& root) {
+  const std::string prefix = "qdisc-";
+  ASSIGN_OR_RETURN(const auto pins, kernel::ListPins(root + "/links"));
+  std::vector<uint32_t> devices;
+  for (const std::string& pin : pins) {
+    uint32_t ifindex = 0;
+    const char* end = pin.data() + pin.size();
+    if (pin.rfind(prefix, 0) != 0) continue;
+    const auto parsed = std::from_chars(pin.data() + prefix.size(), end, ifindex);
+    if (parsed.ec == std::errc() && parsed.ptr == end) devices.push_back(ifindex);
+  }
+  return devices;
+}
+
+absl::Status ReleaseQdisc(const std::string& root, uint32_t ifindex) {
+  RETURN_IF_ERROR(kernel::RemoveClsactIfEmpty(ifindex).status());
+  return kernel::RemovePinDir(QdiscMark(root, ifindex));
 }
 
 bool Slot::Alive() const {

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "agent/attach/hook.h"
 #include "agent/base/unique_fd.h"
@@ -74,5 +75,10 @@ class Slot {
   ProgramRef program_;
   std::optional<kernel::BpfLink> link_;  // none for clsact
 };
+
+// The clsact qdiscs that we made and that are not known to be gone, by interface index.
+absl::StatusOr<std::vector<uint32_t>> OwnQdiscs(const std::string& root);
+// Removes one of them unless someone else's filters are in it; either way it is ours no more.
+absl::Status ReleaseQdisc(const std::string& root, uint32_t ifindex);
 
 }  // namespace bonsai::attach

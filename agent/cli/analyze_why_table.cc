@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "agent/cli/units.h"
-#include "agent/settings/text.h"
+#include "agent/cli/why_rows.h"
 
 namespace bonsai::cli {
 namespace {
@@ -25,68 +25,34 @@ Table::Column Left(const char* title) { return {title, Table::Align::kLeft}; }
 std::string Values(const std::vector<ConstantValue>& constants) {
   std::string text;
   for (const ConstantValue& constant : constants) {
-    text += text.empty() ? "" : ", ";
-    text += constant.value.empty() ? constant.name : constant.name + " = " + constant.value;
+    text += (text.empty() ? "" : ", ") + ValueWords(constant.name, constant.value);
   }
   return text;
 }
 
-// The cells CODE, LINE and SOURCE.
-void AddPlace(const ObjectSpec& object, const Place& place, std::vector<std::string>& cells) {
-  const std::string file = place.file.substr(place.file.rfind('/') + 1);
-  cells.push_back(fmt::format("{}+{}", object.functions[place.function].name, place.slot));
-  cells.push_back(file.empty() ? "" : fmt::format("{}:{}", file, place.line));
-  cells.push_back(settings::Trim(place.text));
-}
-
-const char* Jump(bool taken) { return taken ? "jump taken" : "jump not taken"; }
-
-std::string What(const Deciding& deciding) {
-  switch (deciding.kind) {
-    case Deciding::Kind::kBranch: return Jump(deciding.taken);
-    case Deciding::Kind::kTailCall: return "tail call to other slots";
-    case Deciding::Kind::kCall: return "call that never returns";
-  }
-  return "";
-}
-
-std::string What(const Step& step) {
-  switch (step.kind) {
-    case Step::Kind::kEntry: return "start of " + step.name;
-    case Step::Kind::kTailCall:
-      return fmt::format("tail call {}/{} to {}", step.tail.map, step.tail.slot, step.name);
-    case Step::Kind::kCall: return "call of " + step.name;
-    case Step::Kind::kCallback: return "callback " + step.name;
-    case Step::Kind::kBranch:
-      return fmt::format("{}, {}", Values(step.constants), Jump(step.taken));
-    case Step::Kind::kReference: return "map " + step.name;
-    case Step::Kind::kHeld: return "which holds " + step.name;
-  }
-  return "";
+WhyPlace Row(const ObjectSpec& object, const Place& place) {
+  return {.function = object.functions[place.function].name, .slot = place.slot,
+          .file = place.file, .text = place.text, .line = place.line};
 }
 
 std::string DecidingPlaces(const ObjectSpec& object, const Explanation& why, Style style) {
   if (!why.referred) return "Nothing refers to it.\n";
   if (why.deciding.empty()) return "";
-  Table table(style, {Left("DECIDED BY"), Left("SO THAT"), Left("CODE"), Left("LINE"),
-                      Left("SOURCE")});
+  std::vector<DecidingRow> rows;
   for (const Deciding& deciding : why.deciding) {
-    std::vector<std::string> cells{Values(deciding.constants), What(deciding)};
-    AddPlace(object, deciding.place, cells);
-    table.Add(std::move(cells), deciding.direct ? Colour::kNone : Colour::kDim);
+    rows.push_back({Values(deciding.constants), WordsFor(deciding.kind, deciding.taken),
+                    Row(object, deciding.place), deciding.direct});
   }
-  return table.Text() + (why.complete ? "" : "There are more such places.\n");
+  return DecidingTable(rows, style) + (why.complete ? "" : "There are more such places.\n");
 }
 
 std::string Witness(const ObjectSpec& object, const Explanation& why, Style style) {
-  Table table(style, {Left("WAY TO IT"), Left("CODE"), Left("LINE"), Left("SOURCE")});
+  std::vector<StepRow> rows;
   for (const Step& step : why.witness) {
-    std::vector<std::string> cells{What(step)};
-    AddPlace(object, step.place, cells);
-    const bool aside = step.kind == Step::Kind::kBranch && !step.needed;
-    table.Add(std::move(cells), aside ? Colour::kDim : Colour::kNone);
+    rows.push_back({WordsFor(step.kind, step.name, Values(step.constants), step.taken, step.tail),
+                    Row(object, step.place), step.kind == Step::Kind::kBranch && !step.needed});
   }
-  return table.Text();
+  return WayTable(rows, style);
 }
 
 std::string Setting(const Change& change) { return change.name + "=" + change.to; }

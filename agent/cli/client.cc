@@ -123,6 +123,16 @@ BONSAI_GET(ListServices)
 BONSAI_GET(ListPolicies)
 #undef BONSAI_GET
 
+absl::StatusOr<v1::ExplainResponse> Client::Explain(const v1::ExplainRequest& request,
+                                                    Timeout timeout) {
+  RETURN_IF_ERROR(Connect());
+  grpc::ClientContext context;
+  SetDeadline(context, timeout);
+  v1::ExplainResponse response;
+  RETURN_IF_ERROR(FromGrpc(state_->stub->Explain(&context, request, &response), socket_path_));
+  return response;
+}
+
 absl::StatusOr<v1::PlanChangeResponse> Client::PlanChange(const v1::PlanChangeRequest& request,
                                                           Timeout timeout) {
   RETURN_IF_ERROR(Connect());

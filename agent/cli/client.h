@@ -27,6 +27,7 @@ class Client {
   template <typename Response>
   absl::StatusOr<Response> Get(Timeout timeout);
 
+  absl::StatusOr<v1::ExplainResponse> Explain(const v1::ExplainRequest& request, Timeout timeout);
   // Errors as of Get.
   absl::StatusOr<v1::PlanChangeResponse> PlanChange(const v1::PlanChangeRequest& request,
                                                     Timeout timeout);

@@ -9,13 +9,15 @@ namespace {
 constexpr char kScript[] = R"(# Completion of agentctl for bash: source <(agentctl completion bash)
 _agentctl() {{
   local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} command= word words
+  local i from=()
   COMPREPLY=()
   case $previous in
     -o|--output) COMPREPLY=($(compgen -W "table json yaml dot" -- "$current")); return ;;
-    --socket|--config|--current) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --objects) COMPREPLY=($(compgen -d -- "$current")); return ;;
+    -f|--socket|--config|--current) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --why) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -W "map/ program/ function/" -- "$current")); return ;;
     analyze) COMPREPLY=($(compgen -f -- "$current")); return ;;
-    --objects) COMPREPLY=($(compgen -d -- "$current")); return ;;
+    explain) COMPREPLY=($(compgen -W "map program function setting" -- "$current")); return ;;
     completion) COMPREPLY=($(compgen -W "bash" -- "$current")); return ;;
   esac
   for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
@@ -23,6 +25,14 @@ _agentctl() {{
       {names}) command=$word; break ;;
     esac
   done
+  if [[ $command == explain && $previous == @(map|program|function|setting) && $current != -* ]]; then
+    for ((i = 1; i < COMP_CWORD; i++)); do
+      [[ ${{COMP_WORDS[i]}} == --@(objects|socket) ]] && from+=("${{COMP_WORDS[@]:i:2}}")
+    done
+    words=$("${{COMP_WORDS[0]}}" explain "$previous" "${{from[@]}}" 2>/dev/null)
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
+    return
+  fi
   case $command in
     "") words="{all} {common}" ;;
 {cases}  esac

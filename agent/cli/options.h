@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "agent/cli/analyze_options.h"
+#include "agent/cli/explain.h"
 #include "agent/cli/plan_options.h"
+#include "agent/control/uninstall.h"
 #include "bonsai/v1/agent.pb.h"
 
 namespace bonsai::cli {
@@ -22,7 +24,9 @@ struct Options {
   std::optional<double> watch;        // seconds between two looks
   v1::StreamFlowsRequest flows;
   AnalyzeOptions analyze;
+  ExplainOptions explain;
   PlanOptions plan;
+  control::UninstallOptions uninstall;
 };
 
 struct Parsed {

@@ -27,6 +27,7 @@ struct Raw {
   uint64_t limit = 0;
   std::string shell = "bash";
   std::string pod, address;
+  std::string explain_kind, explain_name;
   bool follow = false, drops = false;
 };
 
@@ -107,6 +108,41 @@ void AddAnalyze(CLI::App& analyze, AnalyzeOptions& options) {
   analyze.footer(kAnalyzeFooter);
 }
 
+constexpr char kExplainFooter[] =
+    "NAME is as agentctl maps, programs and config have it; without NAME all names are listed. Of\n"
+    "what exists: the shortest way to it and the settings that would remove it; of what does not:\n"
+    "the branches that decide and the settings that would bring it. Of a setting: what it feeds,\n"
+    "decides and sizes, and what other values would bring, remove and cost. Bytes are predicted for\n"
+    "what does not exist.\n"
+    "With --objects no agent is asked: -f and --set are then the configuration, else all defaults.\n"
+    "Exit codes: 0 ok, 1 unreachable, 2 anything given that cannot be.";
+
+void AddExplain(CLI::App& app, ExplainOptions& options, Raw& raw) {
+  CLI::App* explain =
+      app.add_subcommand("explain", "Why something is there or not, and what would change that");
+  explain->add_option("KIND", raw.explain_kind, "map, program, function or setting")
+      ->required()
+      ->check(CLI::IsMember({"map", "program", "function", "setting"}));
+  explain->add_option("NAME", raw.explain_name, "What to explain");
+  CLI::Option* objects =
+      explain->add_option("--objects", options.objects, "Offline: directory of *.bpf.o files")
+          ->type_name("DIR");
+  explain->add_option("-f,--config", options.config, "Offline: a flat YAML file or a directory")
+      ->type_name("FILE")
+      ->needs(objects);
+  explain->add_option("--set", options.assignments, "Offline: a setting, over the file's")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false)
+      ->needs(objects);
+  explain->footer(kExplainFooter);
+}
+
+v1::ExplainKind ExplainKindOf(const std::string& word) {
+  if (word == "map") return v1::EXPLAIN_KIND_MAP;
+  if (word == "program") return v1::EXPLAIN_KIND_PROGRAM;
+  return word == "function" ? v1::EXPLAIN_KIND_FUNCTION : v1::EXPLAIN_KIND_SETTING;
+}
+
 void AddOffline(CLI::App& app, Options& options, Raw& raw) {
   CLI::App* analyze =
       app.add_subcommand("analyze", "What a BPF object can reach with given constants; offline");
@@ -141,6 +177,20 @@ void AddPlan(CLI::App& app, PlanOptions& options) {
       ->type_name("FILE")
       ->needs(objects);
   plan->footer(kPlanFooter);
+}
+
+constexpr char kUninstallFooter[] =
+    "Works on this node itself, as root, and asks no agent. Removed are links, tc filters, clsact\n"
+    "qdiscs that the agent made and nobody else uses, pins, socket and lock; foreign programs stay.\n"
+    "Refused while an agent runs: stop it first (kubectl delete daemonset bonsai).\n"
+    "Exit codes: 0 removed, or nothing to remove; 1 refused or failed.";
+
+void AddUninstall(CLI::App& app, control::UninstallOptions& options) {
+  CLI::App* uninstall = app.add_subcommand("uninstall", "Take the datapath off this node");
+  uninstall->add_option("--bpf-root", options.bpf_root, "Where maps and links are pinned")
+      ->capture_default_str();
+  uninstall->add_flag("--dry-run", options.dry_run, "Only say what would be removed");
+  uninstall->footer(kUninstallFooter);
 }
 
 std::vector<std::string> OptionNames(const CLI::App& app) {
@@ -179,6 +229,8 @@ void Finish(const CLI::App& app, const Flags& flags, const Raw& raw, Parsed& par
   options.flows.set_pod(raw.pod);
   options.flows.set_address(raw.address);
   options.flows.set_limit(raw.limit);
+  options.explain.request.set_kind(ExplainKindOf(raw.explain_kind));
+  options.explain.request.set_name(raw.explain_name);
   const std::string& command = options.command;
   if (command == "completion") parsed.completion = Completion(app);
   if (options.format == Format::kDot && command != "analyze") {
@@ -188,7 +240,7 @@ void Finish(const CLI::App& app, const Flags& flags, const Raw& raw, Parsed& par
     parsed.exit = Refuse("--why and --what-if are not for -o dot");
   } else if (options.watch &&
              (command == "flows" || command == "analyze" || command == "plan" ||
-              command == "completion")) {
+              command == "uninstall" || command == "completion")) {
     parsed.exit = Refuse(command == "flows" ? "--watch is not for flows; use --follow"
                                             : "--watch is not for " + command);
   } else if (command == "plan" && options.plan.assignments.empty() &&
@@ -209,7 +261,9 @@ Parsed ParseCommandLine(int argc, const char* const* argv) {
   const Flags flags = AddCommonOptions(app, parsed.options, raw);
   AddQueries(app);
   AddFlows(app, raw);
+  AddExplain(app, parsed.options.explain, raw);
   AddPlan(app, parsed.options.plan);
+  AddUninstall(app, parsed.options.uninstall);
   AddOffline(app, parsed.options, raw);
   try {
     app.parse(argc, argv);

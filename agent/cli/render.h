@@ -22,6 +22,7 @@ std::string Render(const v1::GetConfigResponse& config, Style style);
 std::string Render(const v1::ListEndpointsResponse& endpoints, Style style);
 std::string Render(const v1::ListServicesResponse& services, Style style);
 std::string Render(const v1::ListPoliciesResponse& policies, Style style);
+std::string Render(const v1::ExplainResponse& answer, Style style);
 std::string Render(const v1::Flow& flow, Style style);  // one line
 // One screen: lines that begin with +, -, ~ or !. What does not fit is counted.
 std::string Render(const v1::PlanChangeResponse& plan, Style style);

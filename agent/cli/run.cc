@@ -21,6 +21,7 @@
 #include "agent/cli/analyze_why_table.h"
 #include "agent/cli/client.h"
 #include "agent/cli/document.h"
+#include "agent/cli/explain.h"
 #include "agent/cli/options.h"
 #include "agent/cli/plan.h"
 #include "agent/cli/render.h"
@@ -39,7 +40,8 @@ struct Session {
 
 int Fail(const absl::Status& status) {
   std::cerr << "agentctl: " << base::Message(status) << "\n";
-  return status.code() == absl::StatusCode::kInvalidArgument ? kExitUsage : kExitUnreachable;
+  const bool usage = absl::IsInvalidArgument(status) || absl::IsNotFound(status);
+  return usage ? kExitUsage : kExitUnreachable;
 }
 
 std::string RenderNow(const v1::GetStatusResponse& status, Style style) {
@@ -110,6 +112,16 @@ int ShowFlows(const Session& session) {
   return status.ok() ? kExitOk : Fail(status);
 }
 
+int ShowExplanation(const Session& session) {
+  const ExplainOptions& options = session.options.explain;
+  const Client::Timeout timeout(session.options.timeout.value_or(kDefaultTimeout));
+  const auto answer = options.objects.empty() ? ExplainOnline(options, session.client, timeout)
+                                              : ExplainOffline(options);
+  if (!answer.ok()) return Fail(answer.status());
+  std::cout << Document(*answer, session.options.format, session.style) << std::flush;
+  return kExitOk;
+}
+
 std::string Document(const Analysis& analysis, const Answers& answers, Format format,
                      Style style) {
   if (format == Format::kTable && !answers.empty()) return AnswersTable(analysis, answers, style);
@@ -158,6 +170,28 @@ int ShowPlan(const Options& options, Style style) {
   return plan->accepted() ? kExitOk : kExitUsage;
 }
 
+int Uninstall(const Options& options) {
+  control::UninstallOptions paths = options.uninstall;
+  paths.socket = options.socket;
+  const auto result = control::Uninstall(paths);
+  if (!result.ok()) {
+    std::cerr << "agentctl: " << base::Message(result.status()) << "\n";
+    return absl::IsInvalidArgument(result.status()) ? kExitUsage : kExitUnreachable;
+  }
+  const nlohmann::ordered_json tree = {{"dry_run", paths.dry_run},
+                                       {"removed", result->removed},
+                                       {"left", result->left}};
+  switch (options.format) {
+    case Format::kJson: std::cout << tree.dump(2) << "\n"; break;
+    case Format::kYaml: std::cout << ToYaml(tree); break;
+    case Format::kTable: case Format::kDot:
+      std::cout << control::ToText(*result, paths.dry_run);
+      break;
+  }
+  std::cout << std::flush;
+  return kExitOk;
+}
+
 using Command = std::function<int(const Session&)>;
 
 const std::map<std::string, Command>& Commands() {
@@ -173,6 +207,7 @@ const std::map<std::string, Command>& Commands() {
       {"policies", Show<v1::ListPoliciesResponse>},
       {"version", ShowVersion},
       {"flows", ShowFlows},
+      {"explain", ShowExplanation},
   };
   return kCommands;
 }
@@ -208,6 +243,7 @@ int Run(int argc, const char* const* argv) {
   const Style style = TerminalStyle();
   if (options.command == "analyze") return ShowAnalysis(options, style);
   if (options.command == "plan") return ShowPlan(options, style);
+  if (options.command == "uninstall") return Uninstall(options);
   Client client(options.socket);
   const Session session{options, client, style};
   const Command& command = Commands().at(options.command);

@@ -17,7 +17,6 @@
 #include "agent/kernel/netlink.h"
 #include "agent/report/flow_hub.h"
 #include "agent/report/grpc_server.h"
-#include "agent/report/socket_guard.h"
 
 namespace bonsai::control {
 namespace {
@@ -77,11 +76,6 @@ absl::Status RunAgent(Options options, const base::Logger& log) {
   reconciling.request_stop();
   reconciling.join();
   return absl::OkStatus();
-}
-
-absl::Status Uninstall(const Options& options) {
-  ASSIGN_OR_RETURN(auto guard, report::SocketGuard::Acquire(options.socket));
-  return Datapath::Uninstall(options.bpf_root);
 }
 
 }  // namespace bonsai::control

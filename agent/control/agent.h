@@ -14,8 +14,4 @@ namespace bonsai::control {
 // signals: call it once, from main, before any other thread exists.
 absl::Status RunAgent(Options options, const base::Logger& log);
 
-// Takes everything off the node that an agent with this pin root left there. FailedPrecondition
-// while an agent serves on the socket.
-absl::Status Uninstall(const Options& options);
-
 }  // namespace bonsai::control

@@ -157,11 +157,4 @@ absl::Status Datapath::Reattach(const settings::Settings& settings,
   return Attach(settings, node, *loaded_);
 }
 
-absl::Status Datapath::Uninstall(const std::string& bpf_root) {
-  RETURN_IF_ERROR(kernel::EnsureBpffs());
-  ASSIGN_OR_RETURN(base::UniqueFd lock, kernel::LockPinDir(bpf_root));
-  RETURN_IF_ERROR(attach::RemoveAll(bpf_root));
-  return load::RemovePins(bpf_root);
-}
-
 }  // namespace bonsai::control

@@ -43,8 +43,6 @@ class Datapath {
   // The schema of all settings: the agent's own and the objects' constants.
   static absl::StatusOr<settings::Schema> MakeSchema(
       const std::vector<object::ObjectSpec>& objects);
-  // Detaches and unpins everything of ours below a pin root. Needs no running agent.
-  static absl::Status Uninstall(const std::string& bpf_root);
 
   // What these settings make of the objects, with the reasons. Pure.
   absl::StatusOr<plan::LoadPlan> Plan(const settings::Settings& settings,

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -13,6 +14,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <system_error>
 
 #include "agent/base/status.h"
@@ -68,14 +71,66 @@ absl::Status MakeNewPinDir(const std::string& path) {
   return base::ErrnoStatus(errno, "making pin directory " + path);
 }
 
-absl::StatusOr<base::UniqueFd> LockPinDir(const std::string& path) {
-  RETURN_IF_ERROR(MakePinDir(path));
+namespace {
+
+// Pid of the process that holds a lock by flock() on what `fd` is; 0: not one that this process sees.
+pid_t LockHolder(int fd) {
+  struct stat info = {};
+  if (fstat(fd, &info) != 0) return 0;
+  const std::string wanted = fmt::format("{:02x}:{:02x}:{}", major(info.st_dev),
+                                         minor(info.st_dev), info.st_ino);
+  std::ifstream locks("/proc/locks");
+  // "1: FLOCK  ADVISORY  WRITE 708 00:13:6452 0 EOF"; "->" before the kind of one that waits.
+  for (std::string line; std::getline(locks, line);) {
+    std::istringstream words(line);
+    std::string number, kind, mode, access, where;
+    pid_t pid = 0;
+    if (words >> number >> kind >> mode >> access >> pid >> where && kind == "FLOCK" &&
+        where == wanted && pid > 0) {
+      return pid;
+    }
+  }
+  return 0;
+}
+
+// Between opening and locking, an uninstall may have removed the directory.
+bool StillThere(int fd, const std::string& path) {
+  struct stat held = {}, named = {};
+  return fstat(fd, &held) == 0 && stat(path.c_str(), &named) == 0 &&
+         held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+absl::StatusOr<base::UniqueFd> Lock(const std::string& path) {
   base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid()) return base::ErrnoStatus(errno, "opening " + path);
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
+    if (StillThere(fd.get(), path)) return fd;
+    return base::Unavailable("locking {}: it was removed meanwhile; try again", path);
+  }
   if (errno != EWOULDBLOCK) return base::ErrnoStatus(errno, "locking " + path);
+  const pid_t pid = LockHolder(fd.get());
   return base::FailedPrecondition(
-      "locking {}: a live agent has its pins there; stop it, or name another --bpf-root", path);
+      "locking {}: a live agent (pid {}) has its pins there; stop it, or name another --bpf-root",
+      path, pid > 0 ? std::to_string(pid) : "not known");
+}
+
+}  // namespace
+
+absl::StatusOr<base::UniqueFd> LockPinDir(const std::string& path) {
+  RETURN_IF_ERROR(MakePinDir(path));
+  return Lock(path);
+}
+
+absl::StatusOr<base::UniqueFd> LockExistingPinDir(const std::string& path) {
+  struct stat info = {};
+  if (stat(path.c_str(), &info) != 0) {
+    if (errno == ENOTDIR) errno = ENOENT;
+    return base::ErrnoStatus(errno, "looking at " + path);
+  }
+  if (!S_ISDIR(info.st_mode) || !OnBpffs(path)) {
+    return base::FailedPrecondition("locking {}: it is no directory of a BPF file system", path);
+  }
+  return Lock(path);
 }
 
 absl::StatusOr<std::vector<std::string>> ListPins(const std::string& path) {

@@ -21,8 +21,11 @@ absl::Status MakePinDir(const std::string& path);
 // As MakePinDir for the last component, but AlreadyExists when it is there.
 absl::Status MakeNewPinDir(const std::string& path);
 // Makes `path` and takes it for the calling process as long as the descriptor lives: whoever changes
-// what is pinned below it holds this. FailedPrecondition: another process has it.
+// what is pinned below it holds this. FailedPrecondition: another process has it, and is named.
 absl::StatusOr<base::UniqueFd> LockPinDir(const std::string& path);
+// The same of a directory that is there. NotFound: there is none; FailedPrecondition also when it is
+// not on a BPF file system.
+absl::StatusOr<base::UniqueFd> LockExistingPinDir(const std::string& path);
 // Names in a directory, sorted; empty when there is no such directory.
 absl::StatusOr<std::vector<std::string>> ListPins(const std::string& path);
 // Whether `path` exists and is a directory.

@@ -44,6 +44,17 @@ absl::Status RemovePins(const std::string& root) {
   return rest.empty() ? kernel::RemovePinDir(root) : absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<std::string>> Inventory(const std::string& root) {
+  std::vector<std::string> lines;
+  ASSIGN_OR_RETURN(const auto maps, kernel::ListPins(MapsDir(root)));
+  for (const std::string& name : maps) lines.push_back("pin " + MapsDir(root) + "/" + name);
+  ASSIGN_OR_RETURN(const auto names, kernel::ListPins(root));
+  for (const std::string& name : names) {
+    if (name.rfind(kNext, 0) == 0) lines.push_back("unfinished generation " + root + "/" + name);
+  }
+  return lines;
+}
+
 StagedPins::StagedPins(std::string root, std::string directory)
     : root_(std::move(root)), directory_(std::move(directory)) {}
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "agent/kernel/bpf_map.h"
 
@@ -23,6 +24,9 @@ struct Layout;  // layouts.h
 // Removes all map pins below `root`, and `root` itself if nothing else is left in it. Detach the
 // programs first (attach::RemoveAll).
 absl::Status RemovePins(const std::string& root);
+
+// What RemovePins would remove, one line each. Changes nothing.
+absl::StatusOr<std::vector<std::string>> Inventory(const std::string& root);
 
 // The pins of a generation in the making. Its directory goes with it unless Commit was tried.
 class StagedPins {

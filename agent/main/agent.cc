@@ -9,6 +9,7 @@
 #include "agent/base/status.h"
 #include "agent/base/version.h"
 #include "agent/control/agent.h"
+#include "agent/control/uninstall.h"
 
 namespace {
 
@@ -20,11 +21,24 @@ std::string DefaultBpfDir() {
   return std::filesystem::is_directory(beside, error) ? beside.string() : "/usr/lib/bonsai/bpf";
 }
 
+int Fail(const absl::Status& status) {
+  std::cerr << "bonsai-agent: " << bonsai::base::Message(status) << "\n";
+  return 1;
+}
+
+int Uninstall(const bonsai::control::Options& options, bool dry_run) {
+  const auto result = bonsai::control::Uninstall(
+      {.bpf_root = options.bpf_root, .socket = options.socket, .dry_run = dry_run});
+  if (!result.ok()) return Fail(result.status());
+  std::cout << bonsai::control::ToText(*result, dry_run);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   bonsai::control::Options options;
-  bool uninstall = false;
+  bool uninstall = false, dry_run = false;
   CLI::App app("Bonsai node agent: an eBPF datapath cut to what the configuration can reach");
   app.set_version_flag("--version", std::string("bonsai-agent ") + bonsai::base::kVersion);
   auto* directory = app.add_option("--config-dir", options.config_dir,
@@ -38,18 +52,17 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--socket", options.socket, "Unix socket of the gRPC API")->capture_default_str();
   app.add_option("--node-name", options.node_name, "Name of this node; default: the host name");
-  app.add_flag("--uninstall", uninstall, "Take the datapath off this node, then exit");
+  auto* off = app.add_flag("--uninstall", uninstall, "Take the datapath off this node, then exit");
+  app.add_flag("--dry-run", dry_run, "With --uninstall: only say what would be removed")->needs(off);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (uninstall) return Uninstall(options, dry_run);
   if (options.bpf_dir.empty()) options.bpf_dir = DefaultBpfDir();
 
   const bonsai::base::Logger log = bonsai::base::MakeLogger();
-  const absl::Status status = uninstall ? bonsai::control::Uninstall(options)
-                                        : bonsai::control::RunAgent(options, log);
-  if (status.ok()) return 0;
-  std::cerr << "bonsai-agent: " << bonsai::base::Message(status) << "\n";
-  return 1;
+  const absl::Status status = bonsai::control::RunAgent(options, log);
+  return status.ok() ? 0 : Fail(status);
 }

@@ -46,6 +46,9 @@ struct Place {
   std::string text;
 };
 
+// With its source line, where the object has line info.
+Place PlaceAt(const object::ObjectSpec& object, uint32_t function, uint32_t slot);
+
 struct ConstantValue {
   uint32_t constant = 0;  // index into ObjectSpec::constants
   std::string name;

@@ -9,8 +9,6 @@
 
 namespace bonsai::reachability {
 
-// With its source line, where the object has line info.
-Place PlaceAt(const object::ObjectSpec& object, uint32_t function, uint32_t slot);
 // The values in force of constants, by index.
 std::vector<std::string> ValuesOf(const object::ObjectSpec& object,
                                   const constants::ConstantSet& constants);

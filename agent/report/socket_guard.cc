@@ -24,6 +24,8 @@ namespace {
 
 constexpr char kBindSuffix[] = ".new";
 
+std::string LockPath(const std::string& path) { return path + ".lock"; }
+
 sockaddr_un MakeSockaddr(const std::string& path) {
   sockaddr_un address{.sun_family = AF_UNIX};
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
@@ -75,23 +77,42 @@ absl::Status LiveAgent(const std::string& path, pid_t pid) {
       path, who);
 }
 
+// Between opening and locking, an uninstall may have removed the file.
+bool StillThere(int fd, const std::string& path) {
+  struct stat held {}, named {};
+  return ::fstat(fd, &held) == 0 && ::lstat(path.c_str(), &named) == 0 &&
+         held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+// Takes the lock of a lock file that is open.
+absl::Status Lock(const std::string& path, const base::UniqueFd& lock) {
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
+    if (StillThere(lock.get(), LockPath(path))) return absl::OkStatus();
+    return base::Unavailable("locking {}: it was removed meanwhile; try again", LockPath(path));
+  }
+  if (errno != EWOULDBLOCK) return base::ErrnoStatus(errno, "locking " + LockPath(path));
+  if (pid_t pid = ListenerPid(path); pid != 0) return LiveAgent(path, pid);
+  char text[16] = {};
+  const ssize_t size = ::pread(lock.get(), text, sizeof(text) - 1, 0);
+  return LiveAgent(path, size > 0 ? static_cast<pid_t>(std::atol(text)) : -1);
+}
+
 absl::StatusOr<base::UniqueFd> TakeLock(const std::string& path) {
-  const std::string lock_path = path + ".lock";
+  const std::string lock_path = LockPath(path);
   base::UniqueFd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock.valid()) return base::ErrnoStatus(errno, "opening lock file " + lock_path);
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return base::ErrnoStatus(errno, "locking " + lock_path);
-    if (pid_t pid = ListenerPid(path); pid != 0) return LiveAgent(path, pid);
-    char text[16] = {};
-    const ssize_t size = ::pread(lock.get(), text, sizeof(text) - 1, 0);
-    return LiveAgent(path, size > 0 ? static_cast<pid_t>(std::atol(text)) : -1);
-  }
+  RETURN_IF_ERROR(Lock(path, lock));
   const std::string pid = std::to_string(::getpid()) + "\n";
   if (::ftruncate(lock.get(), 0) != 0 ||
       ::pwrite(lock.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
     return base::ErrnoStatus(errno, "writing lock file " + lock_path);
   }
   return lock;
+}
+
+bool IsSocket(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode);
 }
 
 absl::Status RemoveStale(const std::string& path) {
@@ -120,6 +141,39 @@ absl::StatusOr<SocketGuard> SocketGuard::Acquire(const std::string& path) {
   SocketGuard guard(path, std::move(lock));
   RETURN_IF_ERROR(RemoveStale(guard.bind_path_));
   return guard;
+}
+
+absl::StatusOr<SocketRemains> SocketRemains::Claim(const std::string& path) {
+  RETURN_IF_ERROR(CheckPath(path));
+  SocketRemains remains;
+  remains.path_ = path;
+  const std::string lock_path = LockPath(path);
+  remains.lock_ = base::UniqueFd(::open(lock_path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!remains.lock_.valid() && errno != ENOENT && errno != ENOTDIR) {
+    return base::ErrnoStatus(errno, "opening lock file " + lock_path);
+  }
+  if (remains.lock_.valid()) RETURN_IF_ERROR(Lock(path, remains.lock_));
+  for (const std::string& socket : {path, path + kBindSuffix}) {
+    if (!IsSocket(socket)) continue;
+    // A server of other make or an older agent takes no lock.
+    if (pid_t pid = ListenerPid(socket); pid != 0) return LiveAgent(path, pid);
+    remains.files_.push_back(socket);
+  }
+  if (remains.lock_.valid()) remains.files_.push_back(lock_path);
+  return remains;
+}
+
+absl::Status SocketRemains::Remove() {
+  for (const std::string& file : files_) {
+    if (::unlink(file.c_str()) != 0 && errno != ENOENT) {
+      return base::ErrnoStatus(errno, "removing " + file);
+    }
+  }
+  files_.clear();
+  const auto directory = std::filesystem::path(path_).parent_path();
+  // Not when it is in use or a mount point, which is why a failure is none.
+  if (directory.filename() == "bonsai") ::rmdir(directory.c_str());
+  return absl::OkStatus();
 }
 
 SocketGuard::SocketGuard(std::string path, base::UniqueFd lock)

@@ -3,8 +3,8 @@
 // and a socket that a killed agent left behind is no obstacle.
 //
 // The path's lock file (<path>.lock) is held while the guard lives and stays behind, empty of
-// meaning once the kernel has released the lock: removing it would let two racing agents lock two
-// different files. Not thread-safe.
+// meaning once the kernel has released the lock. Only an uninstall removes it: whoever locked a file
+// that is not there any more has locked nothing, and tries again. Not thread-safe.
 #pragma once
 
 #include <absl/status/status.h>
@@ -13,6 +13,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/base/unique_fd.h"
 
@@ -40,6 +41,24 @@ class SocketGuard {
   std::string path_, bind_path_;
   base::UniqueFd lock_;
   bool published_ = false;
+};
+
+// What an agent that is gone left at `path`: socket, lock and all. Nobody can serve there while it
+// lives.
+class SocketRemains {
+ public:
+  // Makes and changes nothing. FailedPrecondition while a live agent serves there (names its pid);
+  // InvalidArgument as of SocketGuard.
+  static absl::StatusOr<SocketRemains> Claim(const std::string& path);
+
+  const std::vector<std::string>& files() const { return files_; }
+  // Also the directory, if it is empty then and its name says that it is ours: "bonsai".
+  absl::Status Remove();
+
+ private:
+  std::string path_;
+  base::UniqueFd lock_;  // invalid: there is no lock file
+  std::vector<std::string> files_;
 };
 
 }  // namespace bonsai::report

@@ -114,4 +114,13 @@ grpc::Status StatusService::StreamFlows(grpc::ServerContext* context,
   return grpc::Status::OK;
 }
 
+grpc::Status StatusService::Explain(grpc::ServerContext* context,
+                                    const v1::ExplainRequest* request,
+                                    v1::ExplainResponse* response) {
+  auto answer = explain_.Answer(*request, *publisher_.Current(), Gone(*context));
+  if (!answer.ok()) return Failed(answer.status());
+  *response = *std::move(answer);
+  return grpc::Status::OK;
+}
+
 }  // namespace bonsai::report

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // StatusService: bonsai.v1.Agent out of the current snapshot. Called by gRPC's threads; it holds no
-// state but the flag that ends streams and plans, and the costs of features.
+// state but the flag that ends streams and plans, the costs of features and the number of
+// explanations in the making.
 #pragma once
 
 #include <atomic>
 
 #include "agent/plan/inputs.h"
+#include "agent/report/explain_service.h"
 #include "agent/report/flow_hub.h"
 #include "agent/report/plan_desk.h"
 #include "agent/report/snapshot.h"
@@ -45,6 +47,8 @@ class StatusService final : public v1::Agent::Service {
                             v1::ListPoliciesResponse* response) override;
   grpc::Status StreamFlows(grpc::ServerContext* context, const v1::StreamFlowsRequest* request,
                            grpc::ServerWriter<v1::StreamFlowsResponse>* writer) override;
+  grpc::Status Explain(grpc::ServerContext* context, const v1::ExplainRequest* request,
+                       v1::ExplainResponse* response) override;
 
  private:
   class FlowStream;
@@ -55,6 +59,7 @@ class StatusService final : public v1::Agent::Service {
 
   const Publisher& publisher_;
   FlowHub& hub_;
+  ExplainService explain_;
   PlanDesk desk_;
   std::atomic<bool> ending_{false};
 };

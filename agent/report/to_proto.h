@@ -26,6 +26,8 @@ v1::ListEndpointsResponse ToEndpoints(const Snapshot& snapshot);
 v1::ListServicesResponse ToServices(const Snapshot& snapshot);
 v1::ListPoliciesResponse ToPolicies(const Snapshot& snapshot);
 
+// Its value in force, its default and what it may be.
+v1::Setting ToSetting(const settings::SettingSpec& spec, const settings::Settings& settings);
 // `generation`: what the change is held against; 0: nothing, or no agent.
 v1::PlanChangeResponse ToPlan(const plan::Change& change, uint64_t generation);
 // Puts each cost beside its feature.

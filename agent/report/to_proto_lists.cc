@@ -141,19 +141,24 @@ v1::GetConfigResponse ToConfig(const Snapshot& snapshot) {
   response.set_source(snapshot.configuration.source);
   if (!snapshot.settings || !snapshot.schema) return response;
   for (const auto& [key, spec] : snapshot.schema->specs()) {
-    auto& row = *response.add_settings();
-    row.set_key(key);
-    auto value = snapshot.settings->values().find(key);
-    const bool known = value != snapshot.settings->values().end();
-    row.set_value(settings::Format(known ? value->second : spec.default_value));
-    row.set_default_value(settings::Format(spec.default_value));
-    row.set_is_given(!snapshot.settings->IsDefault(key));
-    row.set_feature(spec.feature);
-    row.set_allowed(settings::Allowed(spec));
-    CopyStrings(spec.requires_keys, row.mutable_required_keys());
-    row.set_doc(spec.doc);
+    *response.add_settings() = ToSetting(spec, *snapshot.settings);
   }
   return response;
+}
+
+v1::Setting ToSetting(const settings::SettingSpec& spec, const settings::Settings& settings) {
+  v1::Setting row;
+  row.set_key(spec.key);
+  auto value = settings.values().find(spec.key);
+  const bool known = value != settings.values().end();
+  row.set_value(settings::Format(known ? value->second : spec.default_value));
+  row.set_default_value(settings::Format(spec.default_value));
+  row.set_is_given(!settings.IsDefault(spec.key));
+  row.set_feature(spec.feature);
+  row.set_allowed(settings::Allowed(spec));
+  CopyStrings(spec.requires_keys, row.mutable_required_keys());
+  row.set_doc(spec.doc);
+  return row;
 }
 
 v1::ListEndpointsResponse ToEndpoints(const Snapshot& snapshot) {
