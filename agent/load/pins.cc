@@ -52,6 +52,8 @@ absl::StatusOr<std::vector<std::string>> Inventory(const std::string& root) {
   for (const std::string& name : names) {
     if (name.rfind(kNext, 0) == 0) lines.push_back("unfinished generation " + root + "/" + name);
   }
+  ASSIGN_OR_RETURN(const Layouts layouts, ReadLayouts(root));
+  if (!layouts.empty()) lines.push_back("records of map layouts " + root + "/layouts");
   return lines;
 }
 

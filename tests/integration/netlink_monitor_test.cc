@@ -18,7 +18,7 @@ using testing::CallCounter;
 using testing::Netns;
 using testing::NetnsScope;
 
-constexpr ChangeTiming kQuick = {.settle = milliseconds(5)};
+const ChangeTiming kQuick = {.settle = milliseconds(5)};
 
 // Waits until what earlier commands caused has been reported.
 void Calm(const CallCounter& counter) {
