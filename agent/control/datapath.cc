@@ -184,7 +184,17 @@ absl::Status Datapath::Attach(const settings::Settings& settings, const kernel::
   ASSIGN_OR_RETURN(attach::Outcome outcome, attached_.Upsert(Targets(settings, node),
                                                              attach::EntryPrograms(loaded)));
   warnings_ = std::move(outcome.warnings);
+  stranded_.clear();  // every device runs `loaded` now
   return absl::OkStatus();
+}
+
+// The new generation serves already. A pin that cannot be moved now only costs a restarted agent the
+// state of that map, so it is a warning, tried again with the next look at the devices, and not a
+// way back.
+void Datapath::Commit() {
+  const absl::Status committed = loaded_->Commit();
+  commit_pending_ = !committed.ok();
+  if (commit_pending_) warnings_.push_back(base::Message(committed));
 }
 
 absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& settings,
@@ -197,7 +207,7 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   applied.seconds["plan"] = watch.Lap();
   if (loaded_ != nullptr && SameKernelState(planned_, next)) {
     stage = "attach";
-    RETURN_IF_ERROR(Attach(settings, node, *loaded_));
+    RETURN_IF_ERROR(Reattach(settings, node));
     applied.seconds["attach"] = watch.Lap();
     TakePlan(std::move(next));
     return applied;
@@ -209,14 +219,15 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   RETURN_IF_ERROR(fill(next, *loaded));
   applied.seconds["tables"] = watch.Lap();
   stage = "attach";
-  RETURN_IF_ERROR(Attach(settings, node, *loaded));
-  // From here on the new generation serves. A pin that cannot be moved now only costs a restarted
-  // agent the state of that map, so it is a warning and not a way back.
-  absl::Status committed = loaded->Commit();
-  if (!committed.ok()) warnings_.push_back(base::Message(committed));
+  if (absl::Status attached = Attach(settings, node, *loaded); !attached.ok()) {
+    GiveUp(std::move(loaded));
+    return attached;
+  }
+  // The earlier generation goes when its pins have gone.
+  const std::unique_ptr<load::Loaded> earlier = std::exchange(loaded_, std::move(loaded));
+  Commit();
   applied.seconds["attach"] = watch.Lap();
   applied.new_generation = true;
-  loaded_ = std::move(loaded);  // the earlier generation goes
   TakePlan(std::move(next));
   return applied;
 }
@@ -228,7 +239,16 @@ void Datapath::TakePlan(plan::LoadPlan plan) {
 
 absl::Status Datapath::Reattach(const settings::Settings& settings,
                                 const kernel::NodeFacts& node) {
-  return Attach(settings, node, *loaded_);
+  RETURN_IF_ERROR(Attach(settings, node, *loaded_));
+  if (commit_pending_) Commit();
+  return absl::OkStatus();
+}
+
+// Where a device could not be put back, it runs on with the generation that was given up.
+void Datapath::GiveUp(std::unique_ptr<load::Loaded> loaded) {
+  if (!attached_.RunsAnyOf(attach::EntryPrograms(*loaded))) return;
+  loaded->KeepStagedPins();
+  stranded_.push_back(std::move(loaded));
 }
 
 absl::Status Datapath::Uninstall(const std::string& bpf_root) {

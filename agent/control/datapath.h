@@ -55,11 +55,13 @@ class Datapath {
   };
   // Brings the plan for these settings into force: load, fill, attach, commit. When the programs in
   // force are already those of the plan, only devices are attached and detached. On an error all is
-  // as before. `stage` names the step that failed: "plan", "load", "tables" or "attach".
+  // as before, and it says where the change failed (base::PlaceOf). `stage` names the stage that
+  // failed: "plan", "load", "tables" or "attach".
   absl::StatusOr<Applied> Apply(const settings::Settings& settings, const kernel::NodeFacts& node,
                                 const Fill& fill, std::string& stage);
 
-  // Attaches what devices have come or what someone else has detached. Needs an earlier Apply.
+  // Attaches what devices have come or what someone else has detached, and tries again what of the
+  // last change could not be brought to its end (warnings). Needs an earlier Apply.
   absl::Status Reattach(const settings::Settings& settings, const kernel::NodeFacts& node);
 
   // The devices of a role, by interface index.
@@ -87,6 +89,8 @@ class Datapath {
   absl::StatusOr<std::unique_ptr<load::Loaded>> Load(const plan::LoadPlan& plan) const;
   absl::Status Attach(const settings::Settings& settings, const kernel::NodeFacts& node,
                       const load::Loaded& loaded);
+  void Commit();
+  void GiveUp(std::unique_ptr<load::Loaded> loaded);
   static std::vector<attach::Target> Targets(const settings::Settings& settings,
                                              const kernel::NodeFacts& node);
 
@@ -98,6 +102,9 @@ class Datapath {
   plan::LoadPlan planned_;  // of the generation in force, before any retry
   std::shared_ptr<const plan::LoadPlan> plan_;
   std::unique_ptr<load::Loaded> loaded_;
+  bool commit_pending_ = false;  // loaded_ serves, but its pins are not all in their places
+  // Given up while some device could not be put back from them; they go when none runs them.
+  std::vector<std::unique_ptr<load::Loaded>> stranded_;
   attach::Attached attached_;
   std::vector<std::string> warnings_;
 };

@@ -15,12 +15,6 @@ constexpr std::chrono::seconds kCheckInterval{5};
 constexpr std::chrono::seconds kFirstRetryDelay{1};
 constexpr std::chrono::seconds kLongestRetryDelay{60};
 
-std::vector<std::string> Messages(const std::vector<absl::Status>& errors) {
-  std::vector<std::string> messages;
-  for (const absl::Status& error : errors) messages.push_back(base::Message(error));
-  return messages;
-}
-
 std::vector<std::string> Messages(const std::vector<load::Retry>& retries) {
   std::vector<std::string> messages;
   for (const load::Retry& retry : retries) messages.push_back(load::ToString(retry));
@@ -82,7 +76,8 @@ void Reconciler::Reconcile(Events events) {
   const bool retry = retry_at_ && Clock::now() >= *retry_at_;
   if (wanted_changed_ || retry || events & kNetworkChanged) ReconcileDatapath();
   if (in_force_ == nullptr) return;
-  if (tables_stale_) ReconcileTables();
+  if (epoch_stale_) RaisePolicyEpoch();
+  if (tables_stale_ || Clock::now() >= tables_retry_at_) ReconcileTables();
   if (Clock::now() >= next_check_) CheckAttachments();
   if (Clock::now() >= next_gc_) CollectConntrack();
 }
@@ -179,7 +174,7 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
   if (!applied.new_generation) return;
   ++configuration_.reloads;
   // Only now: while the earlier programs ran, they would have marked flows with the new epoch.
-  problems_.Set("policy", desired_.RaisePolicyEpoch(*datapath_.plan(), *datapath_.loaded()));
+  epoch_stale_ = true;
   flows_stale_ = true;
   load_retries_ += datapath_.loaded()->retries().size();
   log_->info("configuration generation {} in force after {:.1f} ms", configuration_.generation,
@@ -188,12 +183,19 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
 
 void Reconciler::Refuse(const std::string& code, const absl::Status& status) {
   if (!problems_.Has(code)) ++configuration_.rejections[code];
-  problems_.Set(code, status);
+  problems_.Set(code, base::At(status, code, "datapath"));
   const std::string verifier = base::VerifierLog(status);
   if (!verifier.empty()) log_->debug("verifier: {}", verifier);
   if (in_force_ == nullptr || in_force_->values() != wanted_->values()) MarkDrift();
   retry_at_ = Clock::now() + retry_delay_;
   retry_delay_ = std::min(retry_delay_ * 2, kLongestRetryDelay);
+}
+
+// Until it is done, established flows keep the verdicts of the earlier settings.
+void Reconciler::RaisePolicyEpoch() {
+  const absl::Status raised = desired_.RaisePolicyEpoch(*datapath_.plan(), *datapath_.loaded());
+  problems_.Set("policy", raised);
+  epoch_stale_ = !raised.ok();
 }
 
 void Reconciler::ReconcileTables() {
@@ -203,13 +205,16 @@ void Reconciler::ReconcileTables() {
     return;
   }
   problems_.Set("endpoints", EndpointProblems());
-  TakeReport(desired_.Write(*datapath_.plan(), *datapath_.loaded(), Hold()));
+  const tables::WriteReport report = desired_.Write(*datapath_.plan(), *datapath_.loaded(), Hold());
+  TakeReport(report);
   tables::ConntrackMaps maps = ConntrackMaps();
   if (in_force_->Bool("enable-load-balancer")) {
     absl::StatusOr<uint64_t> purged = tables::PurgeBackends(maps, desired_.tables().services);
     problems_.Set("conntrack", purged.status());
   }
   tables_stale_ = false;
+  // What does not fit now may fit later, what the kernel refused it may do the next time.
+  tables_retry_at_ = report.errors.empty() ? Clock::time_point::max() : Clock::now() + kCheckInterval;
 }
 
 // After a restart the maps of the earlier agent hold what was in force; until all manifests have been
@@ -251,7 +256,7 @@ void Reconciler::ReconcileFlowReader() {
 }
 
 void Reconciler::TakeReport(const tables::WriteReport& report) {
-  problems_.Set("tables", Messages(report.errors));
+  problems_.Set("tables", report.errors);
   for (const tables::MapReport& map : report.maps) entries_[map.name] = map.entries;
 }
 

@@ -48,6 +48,7 @@ class Reconciler {
   void Accept(const Datapath::Applied& applied);
   void Refuse(const std::string& code, const absl::Status& status);
   void MarkDrift();
+  void RaisePolicyEpoch();
   void ReconcileTables();
   bool Hold() const;
   std::vector<std::string> EndpointProblems() const;
@@ -86,6 +87,8 @@ class Reconciler {
   std::vector<std::string> refused_;           // what was wrong with the last one read
   std::shared_ptr<const settings::Settings> in_force_;  // null before the first generation
   bool tables_stale_ = true;
+  Clock::time_point tables_retry_at_ = Clock::time_point::max();  // after an error in writing them
+  bool epoch_stale_ = false;                   // policy has not been told of the last generation
   bool flows_stale_ = false;                   // the flow reader reads an earlier generation's ring
   bool adopted_ = false;                       // the first generation took over an earlier agent's maps
   std::optional<Clock::time_point> retry_at_;  // after a generation was refused

@@ -22,7 +22,8 @@ absl::StatusOr<std::map<std::string, kernel::BpfMap>> OpenPinnedMaps(const std::
 // programs first (attach::RemoveAll).
 absl::Status RemovePins(const std::string& root);
 
-// The pins of a generation in the making. Its directory goes with it unless Commit was tried.
+// The pins of a generation in the making. Its directory goes with it unless Commit was tried or it
+// is to be kept.
 class StagedPins {
  public:
   static absl::StatusOr<std::unique_ptr<StagedPins>> Make(const std::string& root);
@@ -34,13 +35,14 @@ class StagedPins {
   absl::Status Add(const kernel::BpfMap& map, const std::string& name);
   // Moves the staged pins over those in force and removes every other map pin below the root.
   absl::Status Commit();
+  void Keep() { keep_ = true; }
 
  private:
   StagedPins(std::string root, std::string directory);
   std::string root_, directory_;
   std::set<std::string> names_;   // of this generation
   std::set<std::string> staged_;  // those still to be moved
-  bool commit_tried_ = false;
+  bool keep_ = false;
 };
 
 }  // namespace bonsai::load
