@@ -184,7 +184,9 @@ absl::Status Datapath::Attach(const settings::Settings& settings, const kernel::
   ASSIGN_OR_RETURN(attach::Outcome outcome, attached_.Upsert(Targets(settings, node),
                                                              attach::EntryPrograms(loaded)));
   warnings_ = std::move(outcome.warnings);
-  stranded_.clear();  // every device runs `loaded` now
+  std::erase_if(stranded_, [&](const std::unique_ptr<load::Loaded>& each) {
+    return !attached_.RunsAnyOf(attach::EntryPrograms(*each));
+  });
   return absl::OkStatus();
 }
 
@@ -223,9 +225,10 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
     GiveUp(std::move(loaded));
     return attached;
   }
-  // The earlier generation goes when its pins have gone.
-  const std::unique_ptr<load::Loaded> earlier = std::exchange(loaded_, std::move(loaded));
+  // The earlier generation goes when its pins have gone, unless a device could not be detached.
+  std::unique_ptr<load::Loaded> earlier = std::exchange(loaded_, std::move(loaded));
   Commit();
+  if (earlier != nullptr) GiveUp(std::move(earlier));
   applied.seconds["attach"] = watch.Lap();
   applied.new_generation = true;
   TakePlan(std::move(next));
@@ -244,7 +247,7 @@ absl::Status Datapath::Reattach(const settings::Settings& settings,
   return absl::OkStatus();
 }
 
-// Where a device could not be put back, it runs on with the generation that was given up.
+// A device that could not be put back, or be detached, runs on with a generation that is given up.
 void Datapath::GiveUp(std::unique_ptr<load::Loaded> loaded) {
   if (!attached_.RunsAnyOf(attach::EntryPrograms(*loaded))) return;
   loaded->KeepStagedPins();

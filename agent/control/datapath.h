@@ -103,7 +103,7 @@ class Datapath {
   std::shared_ptr<const plan::LoadPlan> plan_;
   std::unique_ptr<load::Loaded> loaded_;
   bool commit_pending_ = false;  // loaded_ serves, but its pins are not all in their places
-  // Given up while some device could not be put back from them; they go when none runs them.
+  // Given up while some device still runs them; they go when none does.
   std::vector<std::unique_ptr<load::Loaded>> stranded_;
   attach::Attached attached_;
   std::vector<std::string> warnings_;
