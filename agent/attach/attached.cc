@@ -40,7 +40,9 @@ absl::StatusOr<Attached> Attached::AdoptExisting(const Options& options) {
   ASSIGN_OR_RETURN(auto programs, kernel::ListPins(ProgramsDir(options.root)));
   for (const std::string& pin : programs) {
     auto fd = kernel::OpenPinnedProgram(ProgramsDir(options.root) + "/" + pin);
-    if (!fd.ok()) continue;
+    // What is no program, or just went, is nothing to adopt.
+    if (absl::IsNotFound(fd.status()) || absl::IsFailedPrecondition(fd.status())) continue;
+    RETURN_IF_ERROR(fd.status());
     ASSIGN_OR_RETURN(kernel::ProgramInfo info, kernel::GetProgramInfo(fd->get()));
     attached.ours_[info.id] = std::make_shared<const HeldProgram>(*std::move(fd), info.id);
   }
@@ -57,27 +59,34 @@ absl::StatusOr<Attached> Attached::AdoptExisting(const Options& options) {
 }
 
 absl::StatusOr<std::map<Hook, ProgramRef>> Attached::HoldAndPin(const Programs& programs) {
-  RETURN_IF_ERROR(kernel::MakePinDir(ProgramsDir(options_.root)));
+  const std::string directory = ProgramsDir(options_.root);
+  RETURN_IF_ERROR_AT(kernel::MakePinDir(directory), "make pin directory", directory);
   std::map<Hook, ProgramRef> held;
   for (const auto& [hook, fd] : programs) {
-    ASSIGN_OR_RETURN(kernel::ProgramInfo info, kernel::GetProgramInfo(fd));
-    ProgramRef& program = ours_[info.id];
-    if (program == nullptr || !program->fd.valid()) {
-      ASSIGN_OR_RETURN(base::UniqueFd copy, kernel::DuplicateProgram(fd));
-      program = std::make_shared<const HeldProgram>(std::move(copy), info.id);
-    }
-    std::string pin = ProgramsDir(options_.root) + "/" + NumberedPin(hook, info.id);
-    absl::Status pinned = kernel::PinProgram(fd, pin);
-    if (!pinned.ok() && !absl::IsAlreadyExists(pinned)) return pinned;
-    held[hook] = program;
+    RETURN_IF_ERROR_AT(HoldAndPin(hook, fd, held), "pin program", HookName(hook));
   }
   return held;
 }
 
-// Attachments whose device went, or that someone detached by force.
+absl::Status Attached::HoldAndPin(Hook hook, int fd, std::map<Hook, ProgramRef>& held) {
+  ASSIGN_OR_RETURN(kernel::ProgramInfo info, kernel::GetProgramInfo(fd));
+  auto known = ours_.find(info.id);
+  if (known == ours_.end() || !known->second->fd.valid()) {
+    ASSIGN_OR_RETURN(base::UniqueFd copy, kernel::DuplicateProgram(fd));
+    ours_[info.id] = std::make_shared<const HeldProgram>(std::move(copy), info.id);
+  }
+  std::string pin = ProgramsDir(options_.root) + "/" + NumberedPin(hook, info.id);
+  absl::Status pinned = kernel::PinProgram(fd, pin);
+  if (!pinned.ok() && !absl::IsAlreadyExists(pinned)) return pinned;
+  held[hook] = ours_.at(info.id);
+  return absl::OkStatus();
+}
+
+// Attachments whose device went, or that someone detached by force. One that the kernel could not
+// tell of is taken for alive: to detach it would leave its device without a program.
 void Attached::DropDead() {
   for (auto at = slots_.begin(); at != slots_.end();) {
-    if (at->second.Alive()) {
+    if (at->second.Alive().value_or(true)) {
       ++at;
       continue;
     }
@@ -132,7 +141,27 @@ absl::StatusOr<Outcome> Attached::Upsert(const std::vector<Target>& targets,
   std::vector<Undo> undo;
   std::map<Key, Target> wanted;
   DropDead();
-  ASSIGN_OR_RETURN(auto held, HoldAndPin(programs));
+  auto held = HoldAndPin(programs);
+  absl::Status status = held.status();
+  if (status.ok()) status = Swap(targets, *held, wanted, undo, outcome);
+  if (!status.ok()) {
+    const std::string trouble = Rollback(undo);
+    SweepProgramPins().IgnoreError();  // stale pins only; the next Upsert sweeps again
+    return base::Append(status, trouble);
+  }
+  RemoveUnwanted(wanted, outcome);
+  DropDead();
+  if (absl::Status swept = SweepProgramPins(); !swept.ok()) {
+    outcome.warnings.push_back(base::Message(swept));
+  }
+  return outcome;
+}
+
+// Stops at the first device that refuses; `undo` says what was done.
+absl::Status Attached::Swap(const std::vector<Target>& targets,
+                            const std::map<Hook, ProgramRef>& held,
+                            std::map<Key, Target>& wanted, std::vector<Undo>& undo,
+                            Outcome& outcome) {
   for (const Target& target : targets) {
     auto program = held.find(target.hook);
     if (program == held.end() || !wanted.emplace(Key{target.hook, target.ifindex}, target).second) {
@@ -144,17 +173,10 @@ absl::StatusOr<Outcome> Attached::Upsert(const std::vector<Target>& targets,
       outcome.skipped.push_back({target, "the device is gone"});
       continue;
     }
-    std::string trouble = Rollback(undo);
-    SweepProgramPins().IgnoreError();  // stale pins only; the next Upsert sweeps again
-    absl::Status error = base::Annotate(status, "attaching " + Describe(target));
-    return absl::Status(error.code(), base::Message(error) + trouble);
+    return base::At(base::Annotate(status, "attaching " + Describe(target)), "attach",
+                    Describe(target));
   }
-  RemoveUnwanted(wanted, outcome);
-  DropDead();
-  if (absl::Status status = SweepProgramPins(); !status.ok()) {
-    outcome.warnings.push_back(base::Message(status));
-  }
-  return outcome;
+  return absl::OkStatus();
 }
 
 // Only after all the rest went well, so that a failure has nothing to put back here.
@@ -188,6 +210,18 @@ absl::Status Attached::SweepProgramPins() {
     RETURN_IF_ERROR(kernel::RemovePin(ProgramsDir(options_.root) + "/" + pin));
   }
   return absl::OkStatus();
+}
+
+bool Attached::RunsAnyOf(const Programs& programs) const {
+  for (const auto& [hook, fd] : programs) {
+    // Without an answer the worst is assumed: what stays for nothing goes with the next change.
+    auto info = kernel::GetProgramInfo(fd);
+    if (!info.ok()) return true;
+    for (const auto& [key, slot] : slots_) {
+      if (slot.program()->id == info->id) return true;
+    }
+  }
+  return false;
 }
 
 absl::Status Attached::DetachAll() {

@@ -54,6 +54,10 @@ class Attached {
   // attached is detached, and the error names device and step. Foreign programs are never touched.
   absl::StatusOr<Outcome> Upsert(const std::vector<Target>& targets, const Programs& programs);
 
+  // Whether any attachment runs one of `programs`. After an Upsert that failed: that it could not be
+  // undone, so that their generation must not go.
+  bool RunsAnyOf(const Programs& programs) const;
+
   // Detaches all.
   absl::Status DetachAll();
 
@@ -68,9 +72,12 @@ class Attached {
 
   explicit Attached(Options options) : options_(std::move(options)) {}
   absl::StatusOr<std::map<Hook, ProgramRef>> HoldAndPin(const Programs& programs);
+  absl::Status HoldAndPin(Hook hook, int fd, std::map<Hook, ProgramRef>& held);
   void DropDead();
   absl::Status Apply(const Target& target, const ProgramRef& program, std::vector<Undo>& undo,
                      Outcome& outcome);
+  absl::Status Swap(const std::vector<Target>& targets, const std::map<Hook, ProgramRef>& held,
+                    std::map<Key, Target>& wanted, std::vector<Undo>& undo, Outcome& outcome);
   std::string Rollback(const std::vector<Undo>& undo);
   void RemoveUnwanted(const std::map<Key, Target>& wanted, Outcome& outcome);
   absl::Status SweepProgramPins();

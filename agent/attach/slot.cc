@@ -143,6 +143,7 @@ absl::StatusOr<std::optional<Slot>> Slot::Adopt(const Options& options, const st
   Slot slot(options, target, Mechanism::kClsact, nullptr);
   if (kernel::IsPinDir(path)) {
     auto present = kernel::QueryClsact(slot.Filter());
+    if (!present.ok() && !absl::IsNotFound(present.status())) return present.status();
     if (present.ok() && ours.contains(*present)) {
       slot.program_ = ours.at(*present);
       return std::optional<Slot>(std::move(slot));
@@ -190,13 +191,15 @@ absl::Status ReleaseQdisc(const std::string& root, uint32_t ifindex) {
   return kernel::RemovePinDir(QdiscMark(root, ifindex));
 }
 
-bool Slot::Alive() const {
+absl::StatusOr<bool> Slot::Alive() const {
   if (link_) {
-    auto info = link_->Info();
-    return info.ok() && info->ifindex == target_.ifindex;
+    ASSIGN_OR_RETURN(const kernel::LinkInfo info, link_->Info());
+    return info.ifindex == target_.ifindex;
   }
   auto present = kernel::QueryClsact(Filter());
-  return present.ok();
+  if (absl::IsNotFound(present.status())) return false;
+  RETURN_IF_ERROR(present.status());
+  return true;
 }
 
 absl::Status Slot::Update(const ProgramRef& program) {

@@ -53,8 +53,8 @@ class Slot {
 
   // Devices may be renamed; the index stays.
   void Rename(const std::string& ifname) { target_.ifname = ifname; }
-  // Whether it is still attached to its device.
-  bool Alive() const;
+  // Whether it is still attached to its device. An error: the kernel could not say.
+  absl::StatusOr<bool> Alive() const;
   // Atomic. FailedPrecondition: someone else took the place of our clsact filter.
   absl::Status Update(const ProgramRef& program);
   // Detaches, unpins; takes our own clsact qdisc away when nothing is left in it.

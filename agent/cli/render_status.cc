@@ -216,6 +216,16 @@ void AddSizing(const v1::GetStatusResponse& status, Screen& screen) {
   }
 }
 
+// Of a change that failed: where, and the verifier's own words.
+std::vector<std::string> FailureText(const v1::Problem& problem) {
+  std::vector<std::string> lines;
+  if (!problem.step().empty()) {
+    lines.push_back(fmt::format("step: {}; object: {}", problem.step(), problem.object()));
+  }
+  for (const std::string& line : problem.verifier()) lines.push_back("verifier: " + line);
+  return lines;
+}
+
 void AddProblems(const v1::GetStatusResponse& status, std::time_t now, Screen& screen) {
   for (int i = 0; i < status.problems_size(); ++i) {
     const v1::Problem& problem = status.problems(i);
@@ -224,6 +234,11 @@ void AddProblems(const v1::GetStatusResponse& status, std::time_t now, Screen& s
                                          Clock(problem.since().seconds(), now));
     const std::string code = fmt::format("[{}] ", problem.code());
     auto lines = Wrap(Printable(code + text), kColumns - kLabel - 2);
+    for (const std::string& line : FailureText(problem)) {
+      for (std::string& part : Wrap(Printable(line), kColumns - kLabel - 2)) {
+        lines.push_back(std::move(part));
+      }
+    }
     for (size_t line = 1; line < lines.size(); ++line) lines[line].insert(0, "  ");
     screen.Lines(i == 0 ? "Problems" : "", "", lines);
     const bool last = i + 1 == status.problems_size();

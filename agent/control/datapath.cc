@@ -144,7 +144,19 @@ absl::Status Datapath::Attach(const settings::Settings& settings, const kernel::
   ASSIGN_OR_RETURN(attach::Outcome outcome, attached_.Upsert(Targets(settings, node),
                                                              attach::EntryPrograms(loaded)));
   warnings_ = std::move(outcome.warnings);
+  std::erase_if(stranded_, [&](const std::unique_ptr<load::Loaded>& each) {
+    return !attached_.RunsAnyOf(attach::EntryPrograms(*each));
+  });
   return absl::OkStatus();
+}
+
+// The new generation serves already. A pin that cannot be moved now only costs a restarted agent the
+// state of that map, so it is a warning, tried again with the next look at the devices, and not a
+// way back.
+void Datapath::Commit() {
+  const absl::Status committed = loaded_->Commit();
+  commit_pending_ = !committed.ok();
+  if (commit_pending_) warnings_.push_back(base::Message(committed));
 }
 
 void Datapath::TakePlan(plan::LoadPlan plan) {
@@ -154,7 +166,16 @@ void Datapath::TakePlan(plan::LoadPlan plan) {
 
 absl::Status Datapath::Reattach(const settings::Settings& settings,
                                 const kernel::NodeFacts& node) {
-  return Attach(settings, node, *loaded_);
+  RETURN_IF_ERROR(Attach(settings, node, *loaded_));
+  if (commit_pending_) Commit();
+  return absl::OkStatus();
+}
+
+// A device that could not be put back, or be detached, runs on with a generation that is given up.
+void Datapath::GiveUp(std::unique_ptr<load::Loaded> loaded) {
+  if (!attached_.RunsAnyOf(attach::EntryPrograms(*loaded))) return;
+  loaded->KeepStagedPins();
+  stranded_.push_back(std::move(loaded));
 }
 
 }  // namespace bonsai::control

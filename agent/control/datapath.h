@@ -60,7 +60,8 @@ class Datapath {
   };
   // Brings the plan for these settings into force: load, fill, attach, commit. When the programs in
   // force are already those of the plan, only devices are attached and detached. On an error all is
-  // as before. `stage` names the step that failed: "plan", "migrate", "load", "tables" or "attach".
+  // as before, and it says where the change failed (base::PlaceOf). `stage` names the stage that
+  // failed: "plan", "migrate", "load", "tables" or "attach".
   //
   // Conntrack goes to another size in two generations (ADR 0014): one whose programs look into both
   // tables, in force when the settings are; and when all entries have moved, one that knows the new
@@ -68,7 +69,8 @@ class Datapath {
   absl::StatusOr<Applied> Apply(const settings::Settings& settings, const kernel::NodeFacts& node,
                                 const Fill& fill, std::string& stage);
 
-  // Attaches what devices have come or what someone else has detached. Needs an earlier Apply.
+  // Attaches what devices have come or what someone else has detached, and tries again what of the
+  // last change could not be brought to its end (warnings). Needs an earlier Apply.
   absl::Status Reattach(const settings::Settings& settings, const kernel::NodeFacts& node);
 
   // Whether a stage comes when the change is in force.
@@ -134,6 +136,8 @@ class Datapath {
   absl::Status FinishMove(plan::LoadPlan next, Change& change);
   absl::Status Attach(const settings::Settings& settings, const kernel::NodeFacts& node,
                       const load::Loaded& loaded);
+  void Commit();
+  void GiveUp(std::unique_ptr<load::Loaded> loaded);
   static std::vector<attach::Target> Targets(const settings::Settings& settings,
                                              const kernel::NodeFacts& node);
 
@@ -147,6 +151,9 @@ class Datapath {
   std::map<std::string, settings::Value> planned_for_;  // settings of planned_; empty: plan anew
   std::shared_ptr<const plan::LoadPlan> plan_;
   std::unique_ptr<load::Loaded> loaded_;
+  bool commit_pending_ = false;  // loaded_ serves, but its pins are not all in their places
+  // Given up while some device still runs them; they go when none does.
+  std::vector<std::unique_ptr<load::Loaded>> stranded_;
   attach::Attached attached_;
   std::vector<std::string> warnings_, lost_;
 };

@@ -124,15 +124,18 @@ absl::Status Datapath::Install(plan::LoadPlan plan, const load::ExistingMaps& ex
   RETURN_IF_ERROR(change.fill(plan, *loaded));
   seconds["tables"] += watch.Lap();
   change.stage = "attach";
-  RETURN_IF_ERROR(Attach(change.settings, change.node, *loaded));
+  if (absl::Status attached = Attach(change.settings, change.node, *loaded); !attached.ok()) {
+    GiveUp(std::move(loaded));
+    return attached;
+  }
   seconds["attach"] += watch.Lap();
-  // From here on the new generation serves. A pin that cannot be moved now only costs a restarted
-  // agent the state of that map, so it is a warning and not a way back.
-  absl::Status committed = loaded->Commit();
-  if (!committed.ok()) warnings_.push_back(base::Message(committed));
+  // The earlier generation goes when its pins have gone, unless a device could not be detached.
+  std::unique_ptr<load::Loaded> earlier = std::exchange(loaded_, std::move(loaded));
+  Commit();
+  if (earlier != nullptr) GiveUp(std::move(earlier));
+  earlier.reset();
   seconds["release"] += watch.Lap();
   change.applied.new_generation = true;
-  loaded_ = std::move(loaded);  // the earlier generation goes
   TakePlan(std::move(plan));
   return absl::OkStatus();
 }
@@ -176,7 +179,7 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   Stopwatch watch;
   if (loaded_ != nullptr && planned_for_ == settings.values()) {
     stage = "attach";  // devices came or went
-    RETURN_IF_ERROR(Attach(settings, node, *loaded_));
+    RETURN_IF_ERROR(Reattach(settings, node));
     change.applied.seconds["attach"] = watch.Lap();
     return change.applied;
   }
@@ -186,7 +189,7 @@ absl::StatusOr<Datapath::Applied> Datapath::Apply(const settings::Settings& sett
   change.applied.seconds["plan"] = watch.Lap();
   if (loaded_ != nullptr && plan::ClassOfChange(planned_, next) == plan::ReloadClass::kLive) {
     stage = "attach";
-    RETURN_IF_ERROR(Attach(settings, node, *loaded_));
+    RETURN_IF_ERROR(Reattach(settings, node));
     change.applied.seconds["attach"] = watch.Lap();
     TakePlan(std::move(next));
     TellReasons(change, /*moving=*/false);

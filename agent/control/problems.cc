@@ -1,17 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/control/problems.h"
 
+#include <utility>
+
 #include "agent/base/status.h"
+#include "agent/kernel/bpf_object.h"
 
 namespace bonsai::control {
+namespace {
 
-void Problems::Set(const std::string& code, const std::vector<std::string>& messages) {
-  std::map<std::string, report::WallTime> next;
+// Enough to see what the verifier was looking at.
+constexpr size_t kVerifierLines = 5;
+
+std::string LogText(const report::Problem& problem) {
+  std::string text = problem.message;
+  if (!problem.step.empty()) text += fmt::format(" [step: {}; object: {}]", problem.step, problem.object);
+  for (const std::string& line : problem.verifier) text += "\n  verifier: " + line;
+  return text;
+}
+
+}  // namespace
+
+void Problems::Replace(const std::string& code, std::vector<report::Problem> problems) {
+  ByMessage next;
   const auto before = by_code_.find(code);
-  for (const std::string& message : messages) {
-    const bool known = before != by_code_.end() && before->second.contains(message);
-    next[message] = known ? before->second.at(message) : std::chrono::system_clock::now();
-    if (!known) log_->warn("{}: {}", code, message);
+  for (report::Problem& problem : problems) {
+    const bool known = before != by_code_.end() && before->second.contains(problem.message);
+    problem.since = known ? before->second.at(problem.message).since
+                          : std::chrono::system_clock::now();
+    if (!known) log_->warn("{}: {}", code, LogText(problem));
+    next[problem.message] = std::move(problem);
   }
   if (before != by_code_.end() && next.empty()) log_->info("{}: resolved", code);
   if (next.empty()) {
@@ -21,19 +39,37 @@ void Problems::Set(const std::string& code, const std::vector<std::string>& mess
   }
 }
 
+void Problems::Set(const std::string& code, const std::vector<std::string>& messages) {
+  std::vector<report::Problem> problems;
+  for (const std::string& message : messages) problems.push_back({.code = code, .message = message});
+  Replace(code, std::move(problems));
+}
+
 void Problems::Set(const std::string& code, const absl::Status& status) {
-  if (status.ok()) {
-    Set(code, std::vector<std::string>());
-    return;
+  Set(code, status.ok() ? std::vector<absl::Status>() : std::vector<absl::Status>{status});
+}
+
+void Problems::Set(const std::string& code, const std::vector<absl::Status>& errors) {
+  std::vector<report::Problem> problems;
+  for (const absl::Status& error : errors) {
+    const base::Place place = base::PlaceOf(error);
+    // One a line, so that each can come and go by itself.
+    for (std::string& line : base::Lines(error)) {
+      problems.push_back(
+          {.code = code,
+           .message = std::move(line),
+           .step = place.step,
+           .object = place.object,
+           .verifier = kernel::LastVerifierLines(base::VerifierLog(error), kVerifierLines)});
+    }
   }
-  std::string message = base::Message(status);
-  Set(code, std::vector<std::string>{message});
+  Replace(code, std::move(problems));
 }
 
 std::vector<report::Problem> Problems::List() const {
   std::vector<report::Problem> list;
-  for (const auto& [code, messages] : by_code_) {
-    for (const auto& [message, since] : messages) list.push_back({code, message, since});
+  for (const auto& [code, problems] : by_code_) {
+    for (const auto& [message, problem] : problems) list.push_back(problem);
   }
   return list;
 }

@@ -19,28 +19,10 @@ constexpr std::chrono::minutes kLayoutShown{10};
 constexpr std::chrono::seconds kFirstRetryDelay{1};
 constexpr std::chrono::seconds kLongestRetryDelay{60};
 
-std::vector<std::string> Messages(const std::vector<absl::Status>& errors) {
-  std::vector<std::string> messages;
-  for (const absl::Status& error : errors) messages.push_back(base::Message(error));
-  return messages;
-}
-
 std::vector<std::string> Messages(const std::vector<load::Retry>& retries) {
   std::vector<std::string> messages;
   for (const load::Retry& retry : retries) messages.push_back(load::ToString(retry));
   return messages;
-}
-
-// One problem a line of the message, so that each can come and go by itself.
-std::vector<std::string> Lines(const absl::Status& status) {
-  std::vector<std::string> lines;
-  std::string text = base::Message(status);
-  for (size_t start = 0; start < text.size();) {
-    const size_t end = std::min(text.find('\n', start), text.size());
-    if (end > start) lines.push_back(text.substr(start, end - start));
-    start = end + 1;
-  }
-  return lines;
 }
 
 }  // namespace
@@ -86,6 +68,7 @@ void Reconciler::Reconcile(Events events) {
   const bool retry = retry_at_ && Clock::now() >= *retry_at_;
   if (wanted_changed_ || retry || events & kNetworkChanged) ReconcileDatapath();
   if (in_force_ == nullptr) return;
+  if (epoch_stale_) RaisePolicyEpoch();
   if (tables_stale_ || Clock::now() >= next_tables_) ReconcileTables();
   if (Clock::now() >= next_check_) CheckAttachments();
   if (Clock::now() >= next_gc_) CollectConntrack();
@@ -118,7 +101,7 @@ void Reconciler::ReadConfig() {
     }
     return;
   }
-  std::vector<std::string> lines = Lines(read.status());
+  std::vector<std::string> lines = base::Lines(read.status());
   problems_.Set("configuration", lines);
   MarkDrift();
   if (refused_ != lines) ++configuration_.rejections["settings"];
@@ -194,7 +177,7 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
   if (!applied.new_generation) return;
   ++configuration_.reloads;
   // Only now: while the earlier programs ran, they would have marked flows with the new epoch.
-  problems_.Set("policy", desired_.RaisePolicyEpoch(*datapath_.plan(), *datapath_.loaded()));
+  epoch_stale_ = true;
   flows_stale_ = true;
   peaks_.KeepOnly(datapath_.loaded()->maps());
   jited_.Take(datapath_.loaded()->programs());
@@ -205,7 +188,7 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
 
 void Reconciler::Refuse(const std::string& code, const absl::Status& status) {
   if (!problems_.Has(code)) ++configuration_.rejections[code];
-  problems_.Set(code, Lines(status));
+  problems_.Set(code, base::At(status, code, "datapath"));
   const std::string verifier = base::VerifierLog(status);
   if (!verifier.empty()) log_->debug("verifier: {}", verifier);
   if (in_force_ == nullptr || in_force_->values() != wanted_->values()) MarkDrift();
@@ -221,6 +204,13 @@ void Reconciler::RetryLater() {
   retry_delay_ = std::min(retry_delay_ * 2, kLongestRetryDelay);
 }
 
+// Until it is done, established flows keep the verdicts of the earlier settings.
+void Reconciler::RaisePolicyEpoch() {
+  const absl::Status raised = desired_.RaisePolicyEpoch(*datapath_.plan(), *datapath_.loaded());
+  problems_.Set("policy", raised);
+  epoch_stale_ = !raised.ok();
+}
+
 void Reconciler::ReconcileTables() {
   next_tables_ = Clock::now() + kCheckInterval;  // soon again unless all goes well
   absl::Status built = desired_.Build(*node_, *in_force_);
@@ -229,8 +219,7 @@ void Reconciler::ReconcileTables() {
     return;
   }
   problems_.Set("endpoints", EndpointProblems());
-  const tables::WriteReport report =
-      desired_.Write(*datapath_.plan(), *datapath_.loaded(), Hold());
+  const tables::WriteReport report = desired_.Write(*datapath_.plan(), *datapath_.loaded(), Hold());
   TakeReport(report);
   tables::ConntrackMaps maps = ConntrackMaps();
   if (in_force_->Bool("enable-load-balancer")) {
@@ -238,6 +227,7 @@ void Reconciler::ReconcileTables() {
     problems_.Set("conntrack", purged.status());
   }
   tables_stale_ = false;
+  // What does not fit now may fit later, what the kernel refused it may do the next time.
   if (report.errors.empty()) next_tables_ = Clock::now() + kTablesInterval;
 }
 
@@ -283,7 +273,7 @@ void Reconciler::ReconcileFlowReader() {
 }
 
 void Reconciler::TakeReport(const tables::WriteReport& report) {
-  problems_.Set("tables", Messages(report.errors));
+  problems_.Set("tables", report.errors);
   for (const tables::MapReport& map : report.maps) {
     entries_[map.name] = map.entries;
     peaks_.Count(map.name, map.entries);

@@ -50,6 +50,7 @@ class Reconciler {
   void Refuse(const std::string& code, const absl::Status& status);
   void RetryLater();
   void MarkDrift();
+  void RaisePolicyEpoch();
   void ReconcileTables();
   bool Hold() const;
   std::vector<std::string> EndpointProblems() const;
@@ -90,6 +91,7 @@ class Reconciler {
   std::vector<std::string> refused_;           // what was wrong with the last one read
   std::shared_ptr<const settings::Settings> in_force_;  // null before the first generation
   bool tables_stale_ = true;
+  bool epoch_stale_ = false;                   // policy has not been told of the last generation
   bool flows_stale_ = false;                   // the flow reader reads an earlier generation's ring
   bool adopted_ = false;                       // the first generation took over an earlier agent's maps
   std::optional<Clock::time_point> retry_at_;  // after a generation was refused

@@ -101,8 +101,11 @@ absl::StatusOr<BpfMap> BpfMap::Borrow(int fd) {
 absl::StatusOr<BpfMap> BpfMap::OpenPinned(const std::string& path) {
   base::UniqueFd fd(bpf_obj_get(path.c_str()));
   if (!fd.valid()) return base::ErrnoStatus(errno, "opening pinned map " + path);
+  if (!FdInfoNumber(fd.get(), "map_id").ok()) {
+    return base::FailedPrecondition("opening pinned map {}: not a map", path);
+  }
   auto map = FromFd(std::move(fd));
-  if (!map.ok()) return base::FailedPrecondition("opening pinned map {}: not a map", path);
+  if (!map.ok()) return base::Annotate(map.status(), "opening pinned map " + path);
   return map;
 }
 

@@ -171,7 +171,7 @@ absl::Status BpfObject::ExplainFailure(int error) const {
         base::FailedPrecondition("loading object {}: the verifier refused program {}: {}",
                                  state_->name, program, LastVerifierLine(log));
     base::SetVerifierLog(status, log);
-    return status;
+    return base::At(status, "load program", state_->name + "/" + program);
   }
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, state_->object.get()) {
@@ -183,14 +183,19 @@ absl::Status BpfObject::ExplainFailure(int error) const {
                                    .map_flags = bpf_map__map_flags(map),
                                    .name = bpf_map__name(map)});
     if (!created.ok()) {
-      return base::Annotate(created.status(), "loading object " + state_->name);
+      return base::At(base::Annotate(created.status(), "loading object " + state_->name),
+                      "create map", bpf_map__name(map));
     }
   }
   if (error == EPERM) {
-    return absl::PermissionDeniedError(fmt::format(
-        "loading object {}: the agent needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", state_->name));
+    return base::At(absl::PermissionDeniedError(fmt::format(
+                        "loading object {}: the agent needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+                        state_->name)),
+                    "load object", state_->name);
   }
-  return base::FailedPrecondition("loading object {}: {}", state_->name, LibbpfError(error));
+  return base::At(base::FailedPrecondition("loading object {}: {}", state_->name,
+                                           LibbpfError(error)),
+                  "load object", state_->name);
 }
 
 std::vector<std::string> BpfObject::MapNames() const {
@@ -245,17 +250,24 @@ std::optional<int64_t> UnknownHelper(const std::string& log) {
   return helper;
 }
 
-std::string LastVerifierLine(const std::string& log) {
+std::vector<std::string> LastVerifierLines(const std::string& log, size_t count) {
+  std::vector<std::string> lines;
   size_t end = log.size();
-  while (end > 0) {
+  while (end > 0 && lines.size() < count) {
     size_t newline = log.rfind('\n', end - 1);
     size_t start = newline == std::string::npos ? 0 : newline + 1;
     std::string line = log.substr(start, end - start);
-    if (!IsStatisticsLine(line)) return line;
+    if (!IsStatisticsLine(line)) lines.push_back(std::move(line));
     if (newline == std::string::npos) break;
     end = newline;
   }
-  return "no reason given";
+  std::reverse(lines.begin(), lines.end());
+  return lines;
+}
+
+std::string LastVerifierLine(const std::string& log) {
+  const std::vector<std::string> lines = LastVerifierLines(log, 1);
+  return lines.empty() ? "no reason given" : lines.front();
 }
 
 }  // namespace bonsai::kernel

@@ -62,7 +62,9 @@ std::optional<std::string> MissingMap(const std::string& verifier_log);
 // that is what the verifier's log says.
 std::optional<int64_t> UnknownHelper(const std::string& verifier_log);
 
-// The last line of a verifier log that says what is wrong, without its closing statistics.
+// The last lines of a verifier log that say what is wrong, at most `count`, without its closing
+// statistics.
+std::vector<std::string> LastVerifierLines(const std::string& verifier_log, size_t count);
 std::string LastVerifierLine(const std::string& verifier_log);
 
 }  // namespace bonsai::kernel

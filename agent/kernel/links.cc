@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "agent/base/status.h"
+#include "agent/kernel/fdinfo.h"
 
 namespace bonsai::kernel {
 namespace {
@@ -70,9 +71,12 @@ absl::StatusOr<BpfLink> BpfLink::AttachXdp(int program_fd, uint32_t ifindex, Xdp
 absl::StatusOr<BpfLink> BpfLink::OpenPinned(const std::string& path) {
   base::UniqueFd fd(bpf_obj_get(path.c_str()));
   if (!fd.valid()) return base::ErrnoStatus(errno, "opening pinned link " + path);
+  const bool is_link = FdInfoNumber(fd.get(), "link_id").ok();
   BpfLink link(std::move(fd));
-  auto info = link.Info();
-  if (!info.ok() || info->kind == LinkKind::kOther) {
+  auto info = is_link ? link.Info() : absl::StatusOr<LinkInfo>(LinkInfo());
+  // A link of which the kernel cannot tell now may well be ours.
+  if (!info.ok()) return base::Annotate(info.status(), "opening pinned link " + path);
+  if (info->kind == LinkKind::kOther) {
     return base::FailedPrecondition("opening pinned link {}: not a TCX or XDP link", path);
   }
   return link;

@@ -37,6 +37,10 @@ absl::Status Loaded::Commit() {
   return pins_ != nullptr ? pins_->Commit() : absl::OkStatus();
 }
 
+void Loaded::KeepStagedPins() {
+  if (pins_ != nullptr) pins_->Keep();
+}
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -79,7 +83,9 @@ class Loader {
     Clock::time_point start = Clock::now();
     Ladder ladder(object);
     while (true) {
-      ASSIGN_OR_RETURN(kernel::BpfObject opened, Prepare(object, ladder));
+      absl::StatusOr<kernel::BpfObject> prepared = Prepare(object, ladder);
+      RETURN_IF_ERROR_AT(prepared.status(), "prepare object", object.name);
+      kernel::BpfObject opened = *std::move(prepared);
       absl::Status status = opened.Load();
       if (status.ok()) {
         RETURN_IF_ERROR(Collect(object, ladder.skip_maps(), opened));
@@ -147,25 +153,27 @@ class Loader {
                        const kernel::BpfObject& opened) {
     for (const auto& [name, index] : object.maps) {
       if (skip.contains(name) || loaded_.maps_.contains(name)) continue;
-      RETURN_IF_ERROR(CollectMap(plan_.maps[index], opened.MapFd(name)));
+      RETURN_IF_ERROR_AT(CollectMap(plan_.maps[index], opened.MapFd(name)), "inspect map", name);
     }
     for (const plan::MapPlan& map : plan_.maps) {
       if (map.object != object.name || map.data_section.empty()) continue;
       if (skip.contains(map.data_section)) continue;
-      RETURN_IF_ERROR(CollectMap(map, opened.MapFd(map.data_section)));
+      RETURN_IF_ERROR_AT(CollectMap(map, opened.MapFd(map.data_section)), "inspect map", map.name);
     }
     for (const plan::ProgramPlan& program : plan_.programs) {
       if (program.object != object.name || !program.load) continue;
-      RETURN_IF_ERROR(CollectProgram(program, opened.ProgramFd(program.name)));
+      RETURN_IF_ERROR_AT(CollectProgram(program, opened.ProgramFd(program.name)),
+                         "inspect program", program.object + "/" + program.name);
     }
     return absl::OkStatus();
   }
 
   absl::Status CollectMap(const plan::MapPlan& plan, int fd) {
     if (fd < 0) return base::Internal("loading map {}: it was not created", plan.name);
-    ASSIGN_OR_RETURN(kernel::BpfMap map, kernel::BpfMap::Borrow(fd));
+    absl::StatusOr<kernel::BpfMap> map = kernel::BpfMap::Borrow(fd);
+    if (!map.ok()) return base::Annotate(map.status(), "loading map " + plan.name);
     loaded_.maps_.emplace(plan.name,
-                          LoadedMap{.map = std::move(map),
+                          LoadedMap{.map = *std::move(map),
                                     .shared = plan.shared(),
                                     .replaces = plan.shared() && existing_.contains(plan.name)});
     return absl::OkStatus();
@@ -175,7 +183,9 @@ class Loader {
     LoadedProgram program{.object = plan.object, .name = plan.name, .is_tail = plan.is_tail};
     if (fd < 0) return base::Internal("loading program {}: it was not loaded", plan.name);
     ASSIGN_OR_RETURN(program.fd, kernel::DuplicateProgram(fd));
-    ASSIGN_OR_RETURN(program.info, kernel::GetProgramInfo(fd));
+    absl::StatusOr<kernel::ProgramInfo> info = kernel::GetProgramInfo(fd);
+    if (!info.ok()) return base::Annotate(info.status(), "loading program " + plan.name);
+    program.info = *std::move(info);
     ASSIGN_OR_RETURN(program.memory_bytes, kernel::ProgramMemoryBytes(fd));
     loaded_.programs_.emplace(plan.object + "/" + plan.name, std::move(program));
     return absl::OkStatus();
@@ -188,11 +198,9 @@ class Loader {
       if (map == loaded_.maps_.end()) continue;
       int fd = loaded_.ProgramFd(program.object, program.name);
       absl::Status status = map->second.map.Update(&program.tail_slot, &fd);
-      if (!status.ok()) {
-        return base::Annotate(status, fmt::format("filling slot {} of {} with program {}",
-                                                  program.tail_slot, program.tail_map,
-                                                  program.name));
-      }
+      const std::string what = fmt::format("filling slot {} of {} with program {}",
+                                           program.tail_slot, program.tail_map, program.name);
+      RETURN_IF_ERROR_AT(base::Annotate(status, what), "fill tail calls", program.tail_map);
     }
     return absl::OkStatus();
   }
@@ -222,7 +230,9 @@ class Loader {
   absl::Status MeasureMaps() {
     for (auto& [name, loaded] : loaded_.maps_) {
       if (options_.memory_measurable) {
-        ASSIGN_OR_RETURN(loaded.bytes, loaded.map.MemoryBytes());
+        absl::StatusOr<uint64_t> bytes = loaded.map.MemoryBytes();
+        RETURN_IF_ERROR_AT(bytes.status(), "measure map", name);
+        loaded.bytes = *bytes;
       } else {
         loaded.bytes = plan_.FindMap(name)->bytes;
       }
@@ -233,12 +243,14 @@ class Loader {
   // Data sections are not pinned: their programs hold them, and nothing shares them.
   absl::Status StagePins() {
     if (options_.root.empty()) return absl::OkStatus();
-    ASSIGN_OR_RETURN(loaded_.pins_, StagedPins::Make(options_.root));
+    absl::StatusOr<std::unique_ptr<StagedPins>> pins = StagedPins::Make(options_.root);
+    RETURN_IF_ERROR_AT(pins.status(), "make pin directory", options_.root);
+    loaded_.pins_ = *std::move(pins);
     for (const auto& [name, loaded] : loaded_.maps_) {
       const plan::MapPlan& planned = *plan_.FindMap(name);
       if (!planned.data_section.empty()) continue;
       const Layout layout{planned.layout_version, planned.layout_hash};
-      RETURN_IF_ERROR(loaded_.pins_->Add(loaded.map, name, layout));
+      RETURN_IF_ERROR_AT(loaded_.pins_->Add(loaded.map, name, layout), "pin map", name);
     }
     return absl::OkStatus();
   }

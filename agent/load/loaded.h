@@ -8,7 +8,8 @@
 //             descriptor or pin, survive the agent from the moment its programs are attached
 //   (fill the new maps, attach the entry programs)
 //   Commit    its pins take the place of the earlier generation's under <root>/maps
-// Dropped before Commit, nothing of it stays and no pin of the earlier generation has changed.
+// Dropped before Commit, nothing of it stays and no pin of the earlier generation has changed; after
+// KeepStagedPins, the pins under next-N stay until the Commit of a later generation.
 #pragma once
 
 #include <absl/status/status.h>
@@ -97,6 +98,10 @@ class Loaded {
   // one's, unpins what is no longer live, sweeps half-made generations. An error leaves the
   // datapath running and its pins under <root>/next-N; it may be called again.
   absl::Status Commit();
+
+  // For a generation that was given up while programs of it could not be detached: they go on
+  // running, and need its tail-call arrays.
+  void KeepStagedPins();
 
  private:
   friend class Loader;

@@ -30,8 +30,14 @@ absl::StatusOr<std::map<std::string, kernel::BpfMap>> OpenPinnedMaps(const std::
   ASSIGN_OR_RETURN(auto names, kernel::ListPins(MapsDir(root)));
   for (const std::string& name : names) {
     auto map = kernel::BpfMap::OpenPinned(MapsDir(root) + "/" + name);
-    // What is no map, or just went, cannot be shared; Commit clears it away.
-    if (map.ok()) maps.emplace(name, *std::move(map));
+    if (map.ok()) {
+      maps.emplace(name, *std::move(map));
+      continue;
+    }
+    // What is no map, or just went, cannot be shared; Commit clears it away. A map that cannot be
+    // opened now must not be taken for one that is not there: its contents would be lost.
+    const bool useless = absl::IsNotFound(map.status()) || absl::IsFailedPrecondition(map.status());
+    if (!useless) return base::At(map.status(), "adopt map", name);
   }
   return maps;
 }
@@ -62,7 +68,7 @@ StagedPins::StagedPins(std::string root, std::string directory)
 
 StagedPins::~StagedPins() {
   // After a Commit, even one that failed half-way, programs that rely on these pins are attached.
-  if (commit_tried_) return;
+  if (keep_) return;
   kernel::RemovePinDir(directory_).IgnoreError();
   for (uint32_t id : recorded_) ForgetLayout(root_, id).IgnoreError();
 }
@@ -96,7 +102,7 @@ absl::Status StagedPins::Add(const kernel::BpfMap& map, const std::string& name,
 }
 
 absl::Status StagedPins::Commit() {
-  commit_tried_ = true;
+  keep_ = true;
   RETURN_IF_ERROR(kernel::MakePinDir(MapsDir(root_)));
   while (!staged_.empty()) {
     const std::string& name = *staged_.begin();

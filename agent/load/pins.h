@@ -28,7 +28,8 @@ absl::Status RemovePins(const std::string& root);
 // What RemovePins would remove, one line each. Changes nothing.
 absl::StatusOr<std::vector<std::string>> Inventory(const std::string& root);
 
-// The pins of a generation in the making. Its directory goes with it unless Commit was tried.
+// The pins of a generation in the making. Its directory goes with it unless Commit was tried or it
+// is to be kept.
 class StagedPins {
  public:
   static absl::StatusOr<std::unique_ptr<StagedPins>> Make(const std::string& root);
@@ -41,6 +42,7 @@ class StagedPins {
   absl::Status Add(const kernel::BpfMap& map, const std::string& name, const Layout& layout);
   // Moves the staged pins over those in force and removes every other map pin below the root.
   absl::Status Commit();
+  void Keep() { keep_ = true; }
 
  private:
   StagedPins(std::string root, std::string directory);
@@ -49,7 +51,7 @@ class StagedPins {
   std::set<uint32_t> ids_;        // of its maps
   std::set<uint32_t> recorded_;   // of those whose layout is recorded for its sake
   std::set<std::string> staged_;  // those still to be moved
-  bool commit_tried_ = false;
+  bool keep_ = false;
 };
 
 }  // namespace bonsai::load

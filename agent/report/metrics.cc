@@ -7,6 +7,7 @@
 #include <chrono>
 #include <deque>
 #include <map>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -78,6 +79,14 @@ std::string HealthName(Health health) {
   return "unknown";
 }
 
+// One label's worth of text; the last lines say most.
+std::string JoinedEnd(const std::vector<std::string>& lines) {
+  constexpr size_t kMost = 400;
+  std::string text;
+  for (const std::string& line : lines) text += (text.empty() ? "" : " | ") + line;
+  return text.size() <= kMost ? text : "..." + text.substr(text.size() - kMost);
+}
+
 void AddAgent(const Snapshot& s, Exposition& out) {
   out.Gauge("build_info", "Version of the agent and of the kernel it runs on; always 1.")
       .Add(1, {{"version", s.version}, {"kernel", s.kernel}, {"node", s.node}});
@@ -93,6 +102,17 @@ void AddAgent(const Snapshot& s, Exposition& out) {
   std::map<std::string, uint64_t> by_code;
   for (const Problem& problem : s.problems) ++by_code[problem.code];
   for (const auto& [code, count] : by_code) problems.Add(count, {{"code", code}});
+  auto& failures = out.Gauge("change_failure_info",
+                             "1 for each failed change: step, object, verifier's last lines.");
+  std::set<Labels> distinct;  // two problems may have failed in one place
+  for (const Problem& problem : s.problems) {
+    if (problem.step.empty()) continue;
+    distinct.insert({{"code", problem.code},
+                     {"step", problem.step},
+                     {"object", problem.object},
+                     {"verifier", JoinedEnd(problem.verifier)}});
+  }
+  for (const Labels& labels : distinct) failures.Add(1, labels);
 }
 
 void AddConfiguration(const Snapshot& s, Exposition& out) {

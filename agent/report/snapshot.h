@@ -32,6 +32,9 @@ struct Problem {
   std::string code;
   std::string message;  // one line; names the thing and what to do
   WallTime since;
+  // Of a change that failed, else empty: the step, what it was about, the verifier's last lines.
+  std::string step, object;
+  std::vector<std::string> verifier;
 };
 
 struct ConfigurationState {

@@ -146,6 +146,9 @@ v1::GetStatusResponse ToStatus(const Snapshot& snapshot) {
     row.set_code(problem.code);
     row.set_message(problem.message);
     PUT_TIME(problem.since, row, since);
+    row.set_step(problem.step);
+    row.set_object(problem.object);
+    for (const std::string& line : problem.verifier) row.add_verifier(line);
   }
   FillConfiguration(snapshot.configuration, *status.mutable_configuration());
   for (const FeatureState& feature : snapshot.features) {

@@ -11,6 +11,8 @@
 namespace bonsai::tables {
 namespace {
 
+constexpr char kStep[] = "write table";
+
 const TargetMap* Find(const TargetMaps& maps, const std::string& name) {
   const auto found = maps.find(name);
   return found == maps.end() ? nullptr : &found->second;
@@ -63,31 +65,36 @@ struct Pending {
 absl::StatusOr<std::vector<Pending>> Prepare(const Tables& tables, const TargetMaps& maps,
                                              const std::vector<std::string>& names) {
   std::vector<Pending> group;
-  std::string too_full;
+  std::string too_full, first_full;
   for (const std::string& name : names) {
     const TargetMap* target = Find(maps, name);
     if (target == nullptr) continue;
     const MapContents& desired = tables.maps.at(name);
-    RETURN_IF_ERROR(CheckSizes(name, *target, desired));
+    RETURN_IF_ERROR_AT(CheckSizes(name, *target, desired), kStep, name);
     if (desired.size() > target->map->info().max_entries) {
+      if (too_full.empty()) first_full = name;
       too_full += (too_full.empty() ? "" : "; ") + DoesNotFit(name, *target, desired.size());
       continue;
     }
-    ASSIGN_OR_RETURN(const MapContents current, ReadContents(*target->map));
-    group.push_back({name, target, current.size(), desired.size(), Diff(current, desired)});
+    const auto current = ReadContents(*target->map);
+    RETURN_IF_ERROR_AT(current.status(), kStep, name);
+    group.push_back({name, target, current->size(), desired.size(), Diff(*current, desired)});
   }
-  if (!too_full.empty()) return absl::ResourceExhaustedError(too_full);
+  if (!too_full.empty()) {
+    return base::At(absl::ResourceExhaustedError(too_full), kStep, first_full);
+  }
   return group;
 }
 
 // Upserts in the group's order, deletes in the opposite one.
 absl::Status Carry(const std::vector<Pending>& group) {
   for (const Pending& each : group) {
-    if (each.tight()) RETURN_IF_ERROR(Delete(each.map(), each.diff.deletes));
-    RETURN_IF_ERROR(Upsert(each.map(), each.diff.upserts));
+    if (each.tight()) RETURN_IF_ERROR_AT(Delete(each.map(), each.diff.deletes), kStep, each.name);
+    RETURN_IF_ERROR_AT(Upsert(each.map(), each.diff.upserts), kStep, each.name);
   }
   for (auto each = group.rbegin(); each != group.rend(); ++each) {
-    if (!each->tight()) RETURN_IF_ERROR(Delete(each->map(), each->diff.deletes));
+    if (each->tight()) continue;
+    RETURN_IF_ERROR_AT(Delete(each->map(), each->diff.deletes), kStep, each->name);
   }
   return absl::OkStatus();
 }
@@ -192,7 +199,7 @@ void WriteServiceGroup(const ServiceLists& lists, const TargetMaps& maps,
   if (services == nullptr || backends == nullptr) return;
   const absl::Status status = WriteServices(lists, names, *services, *backends, report);
   if (status.ok()) return;
-  report.errors.push_back(status);
+  report.errors.push_back(base::At(status, kStep, names[0] + " and " + names[1]));
   ReportUntouched(maps, names, report);
 }
 
@@ -212,10 +219,11 @@ absl::StatusOr<bool> RaisePolicyEpoch(const TargetMaps& maps, bool only_if_new) 
   const TargetMap* target = Find(maps, "policy_epoch");
   if (target == nullptr) return false;
   const auto epoch = ReadEpoch(*target->map);
-  if (!epoch.ok()) return base::Annotate(epoch.status(), "raising policy_epoch");
+  RETURN_IF_ERROR_AT(base::Annotate(epoch.status(), "raising policy_epoch"), kStep, "policy_epoch");
   if (only_if_new && *epoch != 0) return false;
   const uint32_t key = 0, next = NextEpoch(*epoch);
-  RETURN_IF_ERROR(base::Annotate(target->map->Update(&key, &next), "raising policy_epoch"));
+  RETURN_IF_ERROR_AT(base::Annotate(target->map->Update(&key, &next), "raising policy_epoch"),
+                     kStep, "policy_epoch");
   return true;
 }
 

@@ -174,6 +174,19 @@ TEST_F(Retry, LeavesTheEarlierGenerationWhenTheLadderEnds) {
   EXPECT_THAT(cluster_->Ctl("status")["problems"].dump(),
               AllOf(HasSubstr("the verifier refused program from_pod"),
                     Not(HasSubstr("reachability-retry"))));
+  // Where it failed and in whose words: in status, in the metrics and in the log.
+  const nlohmann::json problem = cluster_->Ctl("status")["problems"][0];
+  EXPECT_EQ(problem["step"], "load program");
+  EXPECT_EQ(problem["object"], "from_pod/from_pod");
+  EXPECT_THAT(problem["verifier"].dump(), HasSubstr("R9 !read_ok"));
+  EXPECT_THAT(cluster_->RawCtl("status").output,
+              AllOf(HasSubstr("step: load program; object: from_pod/from_pod"),
+                    HasSubstr("verifier: R9 !read_ok")));
+  EXPECT_THAT(Metrics(), HasSubstr("bonsai_change_failure_info{code=\"load\",step=\"load program\","
+                                   "object=\"from_pod/from_pod\",verifier=\""));
+  EXPECT_THAT(Metrics(), HasSubstr("R9 !read_ok\"} 1"));
+  EXPECT_THAT(cluster_->AgentLog(), AllOf(HasSubstr("[step: load program; object: from_pod/from_pod]"),
+                                          HasSubstr("  verifier: R9 !read_ok")));
   EXPECT_EQ(cluster_->KernelMapIds(), maps);
   EXPECT_EQ(cluster_->KernelProgramIds(), programs);
   EXPECT_EQ(traffic.lost(), 0u);

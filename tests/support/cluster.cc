@@ -13,6 +13,8 @@
 #include <sstream>
 #include <thread>
 
+#include "tests/support/traffic.h"
+
 namespace bonsai::testing {
 namespace fs = std::filesystem;
 namespace {
@@ -166,6 +168,13 @@ std::vector<std::string> Cluster::AgentCommand(const std::vector<std::string>& e
 
 void Cluster::StartAgent(const std::vector<std::string>& extra_flags,
                          const std::vector<std::string>& wrapper) {
+  SpawnAgent(extra_flags, wrapper);
+  bool reachable = WaitFor([&] { return !AgentRuns() || Ctl("version").is_object(); }, 20);
+  if (!reachable || !AgentRuns()) ADD_FAILURE() << "agent did not start:\n" << AgentLog();
+}
+
+void Cluster::SpawnAgent(const std::vector<std::string>& extra_flags,
+                         const std::vector<std::string>& wrapper) {
   std::vector<std::string> command = wrapper;
   for (const std::string& word : AgentCommand(extra_flags)) command.push_back(word);
   std::vector<char*> argv;
@@ -178,11 +187,11 @@ void Cluster::StartAgent(const std::vector<std::string>& extra_flags,
   if (agent_ == 0) {
     dup2(log.get(), STDOUT_FILENO);
     dup2(log.get(), STDERR_FILENO);
-    if (setns(ns.get(), CLONE_NEWNET) == 0) execvp(argv[0], argv.data());
+    if (setns(ns.get(), CLONE_NEWNET) == 0 && (!in_child || in_child())) {
+      execvp(argv[0], argv.data());
+    }
     _exit(127);
   }
-  bool reachable = WaitFor([&] { return !AgentRuns() || Ctl("version").is_object(); }, 20);
-  if (!reachable || !AgentRuns()) ADD_FAILURE() << "agent did not start:\n" << AgentLog();
 }
 
 int Cluster::StopAgent(int signal) {
@@ -224,6 +233,22 @@ std::string Cluster::AgentLog() const {
   std::stringstream text;
   text << file.rdbuf();
   return text.str();
+}
+
+std::optional<double> Cluster::Metric(const std::string& name) const {
+  const std::string text = Fetch(node, 9962, "/metrics");
+  const size_t at = text.find("\n" + name + " ");
+  if (at == std::string::npos) return std::nullopt;
+  return std::strtod(text.c_str() + at + name.size() + 2, nullptr);
+}
+
+bool Cluster::WaitGeneration(uint64_t generation, int timeout_seconds) const {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(timeout_seconds);
+  while (Metric("bonsai_configuration_generation").value_or(0) < static_cast<double>(generation)) {
+    if (std::chrono::steady_clock::now() >= end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
 }
 
 bool Cluster::WaitInSync(int timeout_seconds) const {

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -61,14 +62,24 @@ class Cluster {
   // `wrapper`: a command that runs the agent as its last arguments, e.g. setpriv with its flags.
   void StartAgent(const std::vector<std::string>& extra_flags = {},
                   const std::vector<std::string>& wrapper = {});
+  // The same, but does not wait until it answers.
+  void SpawnAgent(const std::vector<std::string>& extra_flags = {},
+                  const std::vector<std::string>& wrapper = {});
   // Sends `signal` and reaps; returns the wait status.
   int StopAgent(int signal);
   bool AgentRuns() const;
+  // Run in the agent's process before it becomes the agent: async-signal-safe, false to give up.
+  std::function<bool()> in_child;
   pid_t agent_pid() const { return agent_; }
   // `agentctl <arguments> -o json` against the agent; a null json when it cannot be reached.
   nlohmann::json Ctl(const std::string& arguments) const;
   CommandResult RawCtl(const std::string& arguments) const;
   std::string AgentLog() const;
+  // A number of the agent's /metrics, asked for without a process in between; nullopt while it does
+  // not serve. `name` with its labels, as it is written: bonsai_problems{code="load"}.
+  std::optional<double> Metric(const std::string& name) const;
+  // Waits until the configuration generation is `generation` or later.
+  bool WaitGeneration(uint64_t generation, int timeout_seconds = 20) const;
   // Waits until what is on disk (ConfigMap and manifests) is in force, or the time is over.
   bool WaitInSync(int timeout_seconds = 20) const;
   // Waits until status has a problem with this code, or has none when `present` is false.

@@ -24,6 +24,8 @@ bool Readable(int fd, int timeout_ms) {
   return poll(&p, 1, timeout_ms) == 1;
 }
 
+}  // namespace
+
 socklen_t MakeAddress(const std::string& address, uint16_t port, sockaddr_storage& out) {
   std::memset(&out, 0, sizeof(out));
   auto* v4 = reinterpret_cast<sockaddr_in*>(&out);
@@ -38,8 +40,6 @@ socklen_t MakeAddress(const std::string& address, uint16_t port, sockaddr_storag
   v6->sin6_port = htons(port);
   return sizeof(*v6);
 }
-
-}  // namespace
 
 EchoServer::EchoServer(const Netns& ns, Proto proto, uint16_t port, std::string name)
     : proto_(proto), name_(std::move(name)) {
@@ -162,6 +162,27 @@ std::optional<std::string> Ask(const Netns& from, Proto proto, const std::string
                                uint16_t port, int timeout_ms) {
   auto connection = Connection::Open(from, proto, address, port, timeout_ms);
   return connection ? connection->Ask(timeout_ms) : std::nullopt;
+}
+
+std::string Fetch(const Netns& ns, uint16_t port, const std::string& path) {
+  base::UniqueFd fd;
+  {
+    NetnsScope scope(ns);
+    fd.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  }
+  sockaddr_storage to;
+  const socklen_t size = MakeAddress("127.0.0.1", port, to);
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&to), size) != 0) return "";
+  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
+  if (send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return "";
+  std::string answer;
+  char buffer[8192];
+  while (Readable(fd.get(), 2000)) {
+    const ssize_t bytes = recv(fd.get(), buffer, sizeof(buffer), 0);
+    if (bytes <= 0) break;
+    answer.append(buffer, static_cast<size_t>(bytes));
+  }
+  return answer;
 }
 
 bool Ping(const Netns& from, const std::string& address, int timeout_seconds) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <cstdint>
@@ -53,6 +54,12 @@ class Connection {
 // Opens, asks once and closes: name of the server that answered.
 std::optional<std::string> Ask(const Netns& from, Proto proto, const std::string& address,
                                uint16_t port, int timeout_ms = 1000);
+
+// Socket address of an IPv4 or IPv6 address and a port; its size, 0 when it is no address.
+socklen_t MakeAddress(const std::string& address, uint16_t port, sockaddr_storage& out);
+
+// Answer to an HTTP GET of 127.0.0.1 inside the namespace, with its header; "" when none comes.
+std::string Fetch(const Netns& ns, uint16_t port, const std::string& path);
 
 // One ICMP or ICMPv6 echo.
 bool Ping(const Netns& from, const std::string& address, int timeout_seconds = 1);

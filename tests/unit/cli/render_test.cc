@@ -75,6 +75,20 @@ TEST_F(RenderTest, StatusShowsWhatWasRefused) {
   ExpectGolden("status_degraded.txt", text);
 }
 
+TEST_F(RenderTest, StatusShowsWhereAChangeFailed) {
+  v1::GetStatusResponse status = Troubled();
+  v1::Problem& problem = *status.mutable_problems(0);
+  problem.set_step("load program");
+  problem.set_object("from_pod/fp_lb4");
+  problem.add_verifier("0: (bf) r0 = r9");
+  problem.add_verifier("R9 !read_ok");
+  const std::string text = Render(status, Style{}, kNow);
+  ExpectFitsTheScreen(text);
+  EXPECT_NE(text.find("step: load program; object: from_pod/fp_lb4\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("verifier: 0: (bf) r0 = r9\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("verifier: R9 !read_ok\n"), std::string::npos) << text;
+}
+
 TEST_F(RenderTest, StatusBeforeTheFirstConfiguration) {
   report::Snapshot snapshot;
   snapshot.version = "0.1.0";

@@ -32,6 +32,14 @@ TEST(UnknownHelper, IsFoundInAVerifierLog) {
   EXPECT_EQ(UnknownHelper("unknown func bpf_timer_init#169\n"), std::nullopt);
 }
 
+TEST(LastVerifierLines, KeepTheirOrderAndSkipStatistics) {
+  const std::string log = "first\n\nsecond\nthird\nprocessed 5 insns (limit 1000000)\n";
+  EXPECT_EQ(LastVerifierLines(log, 2), (std::vector<std::string>{"second", "third"}));
+  EXPECT_EQ(LastVerifierLines(log, 9), (std::vector<std::string>{"first", "second", "third"}));
+  EXPECT_EQ(LastVerifierLines("processed 5 insns\n", 3), std::vector<std::string>{});
+  EXPECT_EQ(LastVerifierLines("", 3), std::vector<std::string>{});
+}
+
 TEST(LastVerifierLine, SkipsStatistics) {
   EXPECT_EQ(LastVerifierLine("0: (b7) r0 = 0\nR0 invalid mem access 'scalar'\n"
                              "verification time 12 usec\nstack depth 8\n"

@@ -41,7 +41,8 @@ Verdict Promtool(const std::string& text) {
 
 TEST(Metrics, PromtoolFindsNothingInAFullSnapshot) {
   Snapshot snapshot = testing::SampleSnapshot();
-  snapshot.problems = {{.code = "load", .message = "loading from_pod: refused"}};
+  snapshot.problems = {{.code = "load", .message = "loading from_pod: refused", .step = "load program",
+                        .object = "from_pod/fp_lb4", .verifier = {"R1 !read_ok", "\"quoted\"\n"}}};
   const Verdict verdict = Promtool(TextOf(std::move(snapshot)));
   EXPECT_EQ(verdict.status, 0);
   EXPECT_EQ(verdict.output, "");
@@ -117,6 +118,25 @@ TEST(Metrics, ProblemsByCode) {
   const std::string text = TextOf(std::move(snapshot));
   EXPECT_THAT(text, HasSubstr("bonsai_problems{code=\"load\"} 2\n"));
   EXPECT_THAT(text, HasSubstr("bonsai_problems{code=\"attach\"} 1\n"));
+}
+
+TEST(Metrics, SayOnceWhereAChangeFailed) {
+  Snapshot snapshot;
+  const Problem problem{.code = "tables", .message = "one", .step = "write table", .object = "policy"};
+  snapshot.problems = {problem, problem, {.code = "configuration", .message = "no change"}};
+  snapshot.problems[1].message = "another";
+  const std::string text = TextOf(std::move(snapshot));
+  const std::string line = "bonsai_change_failure_info{code=\"tables\",step=\"write table\","
+                           "object=\"policy\",verifier=\"\"} 1\n";
+  EXPECT_THAT(text, HasSubstr(line));
+  EXPECT_EQ(text.find("bonsai_change_failure_info{"), text.rfind("bonsai_change_failure_info{"));
+}
+
+TEST(Metrics, KeepTheEndOfALongVerifierLog) {
+  Snapshot snapshot;
+  snapshot.problems = {{.code = "load", .step = "load program", .object = "from_pod/from_pod",
+                        .verifier = {std::string(1000, 'x'), "R1 !read_ok"}}};
+  EXPECT_THAT(TextOf(std::move(snapshot)), HasSubstr("x | R1 !read_ok\"} 1\n"));
 }
 
 }  // namespace
