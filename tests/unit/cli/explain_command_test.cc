@@ -147,7 +147,7 @@ TEST_F(ExplainCommand, NamesAreCompletedByBash) {
     return std::string(buffer, size);
   };
   EXPECT_EQ(complete("explain se", 2), "setting\n");
-  EXPECT_EQ(complete("explain" + offline + " map ct", 5), "ct4 ct6\n");
+  EXPECT_EQ(complete("explain" + offline + " map ct", 5), "ct4 ct4_old ct6 ct6_old\n");
   EXPECT_EQ(complete("explain" + offline + " setting enable-po", 5), "enable-policy\n");
   EXPECT_EQ(complete("explain map ct4 --obj", 4), "--objects\n");
 }
