@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <sstream>
 
 #include "tests/support/traffic.h"
 
@@ -10,9 +11,11 @@ namespace bonsai::testing {
 namespace fs = std::filesystem;
 namespace {
 
-// A program's pin carries its id, which is another one each time.
+// A program's pin and a map's record of its layout carry an id, which is another one each time.
 std::string WithoutId(const std::string& pin) {
-  return pin.rfind("/progs/", 0) == 0 ? pin.substr(0, pin.rfind('-')) : pin;
+  const std::string layouts = "/layouts/";
+  if (pin.rfind("/progs/", 0) == 0) return pin.substr(0, pin.rfind('-'));
+  return pin.rfind(layouts, 0) == 0 ? layouts + pin.substr(pin.find('-')) : pin;
 }
 
 std::string MetricsText(const Cluster& cluster) { return Fetch(cluster.node, 9962, "/metrics"); }
@@ -70,8 +73,13 @@ uint64_t Generation(const Cluster& cluster) {
   return static_cast<uint64_t>(cluster.Metric("bonsai_configuration_generation").value_or(0));
 }
 
-bool HasProblem(const Cluster& cluster) {
-  return MetricsText(cluster).find("\nbonsai_problems{") != std::string::npos;
+bool HasProblem(const Cluster& cluster, const std::string& but) {
+  std::istringstream lines(MetricsText(cluster));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("bonsai_problems{", 0) != 0) continue;
+    if (but.empty() || line.find('"' + but + '"') == std::string::npos) return true;
+  }
+  return false;
 }
 
 std::string FailureInfo(const Cluster& cluster) {

@@ -28,7 +28,8 @@ struct NodeState {
 };
 
 uint64_t Generation(const Cluster& cluster);
-bool HasProblem(const Cluster& cluster);
+// Any, but those of one code.
+bool HasProblem(const Cluster& cluster, const std::string& but = "");
 // The metric's lines that say where a change failed.
 std::string FailureInfo(const Cluster& cluster);
 
