@@ -160,7 +160,8 @@ constexpr char kPlanFooter[] =
     "all defaults when absent. Without the right to use BPF the bytes are those of kernel 6.18.\n"
     "  + comes   - goes   ~ changes   ! refuses\n"
     "live: tables are written; reload: new programs are swapped in; migrate: a map is made anew at\n"
-    "another size and takes its contents along. Bytes are kernel memory of maps, all CPUs.\n"
+    "another size and takes its contents along. Bytes are kernel memory of maps, all CPUs; tables that\n"
+    "grow with what is entered (CIDRs, identities) are counted as they are, and empty when they come.\n"
     "Exit codes: 0 it would be applied, 1 no answer from the agent, 2 it would be refused, or usage.";
 
 void AddPlan(CLI::App& app, PlanOptions& options) {
@@ -168,7 +169,7 @@ void AddPlan(CLI::App& app, PlanOptions& options) {
   plan->add_option("--set", options.assignments, "Value of a setting")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  plan->add_option("-f,--config", options.config, "A whole configuration, as in a ConfigMap")
+  plan->add_option("-f,--config", options.config, "A whole configuration, flat: the data of a ConfigMap")
       ->type_name("FILE");
   CLI::Option* objects =
       plan->add_option("--objects", options.objects, "Plan offline, from these objects")

@@ -40,6 +40,7 @@ report::Snapshot Reconciler::Observe() const {
   snapshot.configuration = configuration_;
   snapshot.settings = in_force_;
   snapshot.inputs = inputs_;
+  snapshot.bpf_root = options_.bpf_root;
   snapshot.schema = schema_;
   snapshot.conntrack = conntrack_;
   snapshot.flow_events = hub_.received();

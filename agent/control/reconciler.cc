@@ -69,7 +69,14 @@ void Reconciler::Reconcile(Events events) {
   if (wanted_changed_ || retry || events & kNetworkChanged) ReconcileDatapath();
   if (in_force_ == nullptr) return;
   if (epoch_stale_) RaisePolicyEpoch();
-  if (tables_stale_ || Clock::now() >= next_tables_) ReconcileTables();
+  const Clock::time_point begin = Clock::now();
+  if (tables_stale_ || begin >= next_tables_) ReconcileTables();
+  if (live_change_) {  // what it wrote is all that there was to do
+    const std::chrono::duration<double> took = Clock::now() - begin;
+    configuration_.stage_seconds["tables"] += took.count();
+    configuration_.reload_seconds += took.count();
+    live_change_ = false;
+  }
   if (Clock::now() >= next_check_) CheckAttachments();
   if (Clock::now() >= next_gc_) CollectConntrack();
 }
@@ -174,7 +181,8 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
   for (const auto& [stage, seconds] : applied.seconds) {
     if (!Datapath::IsAfterwards(stage)) configuration_.reload_seconds += seconds;
   }
-  if (!applied.new_generation) return;
+  live_change_ = !applied.new_generation;
+  if (live_change_) return;
   ++configuration_.reloads;
   // Only now: while the earlier programs ran, they would have marked flows with the new epoch.
   epoch_stale_ = true;
@@ -281,7 +289,9 @@ void Reconciler::TakeReport(const tables::WriteReport& report) {
 }
 
 tables::ConntrackMaps Reconciler::ConntrackMaps() const {
-  return {.ct4 = datapath_.loaded()->FindMap("ct4"), .ct6 = datapath_.loaded()->FindMap("ct6")};
+  const load::Loaded& loaded = *datapath_.loaded();
+  return {.ct4 = loaded.FindMap("ct4"), .ct6 = loaded.FindMap("ct6"),
+          .ct4_old = loaded.FindMap("ct4_old"), .ct6_old = loaded.FindMap("ct6_old")};
 }
 
 void Reconciler::ReconcileServers() {

@@ -91,6 +91,7 @@ class Reconciler {
   std::vector<std::string> refused_;           // what was wrong with the last one read
   std::shared_ptr<const settings::Settings> in_force_;  // null before the first generation
   bool tables_stale_ = true;
+  bool live_change_ = false;                   // accepted in this step; its tables are not timed yet
   bool epoch_stale_ = false;                   // policy has not been told of the last generation
   bool flows_stale_ = false;                   // the flow reader reads an earlier generation's ring
   bool adopted_ = false;                       // the first generation took over an earlier agent's maps

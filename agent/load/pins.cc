@@ -104,12 +104,20 @@ absl::Status StagedPins::Add(const kernel::BpfMap& map, const std::string& name,
 absl::Status StagedPins::Commit() {
   keep_ = true;
   RETURN_IF_ERROR(kernel::MakePinDir(MapsDir(root_)));
-  while (!staged_.empty()) {
-    const std::string& name = *staged_.begin();
-    RETURN_IF_ERROR(kernel::RenamePin(directory_ + "/" + name, MapsDir(root_) + "/" + name));
-    staged_.erase(staged_.begin());
-  }
   ASSIGN_OR_RETURN(auto pins, kernel::ListPins(MapsDir(root_)));
+  const std::set<std::string> before(pins.begin(), pins.end());
+  // New names first: an agent killed in between must leave every map that holds something pinned,
+  // and a table that moves (ct4_old) is pinned nowhere else once another (ct4) has its place.
+  for (const bool replaces : {false, true}) {
+    for (auto name = staged_.begin(); name != staged_.end();) {
+      if (before.contains(*name) != replaces) {
+        ++name;
+        continue;
+      }
+      RETURN_IF_ERROR(kernel::RenamePin(directory_ + "/" + *name, MapsDir(root_) + "/" + *name));
+      name = staged_.erase(name);
+    }
+  }
   for (const std::string& name : pins) {
     if (!names_.contains(name)) {
       RETURN_IF_ERROR(kernel::RemovePin(MapsDir(root_) + "/" + name));

@@ -50,6 +50,11 @@ Bits XorBits(Bits a, Bits b) {
   return {(a.value ^ b.value) & ~unknown, unknown};
 }
 
+Bits JoinBits(Bits a, Bits b) {
+  const uint64_t unknown = a.unknown | b.unknown | (a.value ^ b.value);
+  return {a.value & ~unknown, unknown};
+}
+
 Bits MulBits(Bits a, Bits b) {
   if (a.unknown != 0 && b.unknown != 0) {
     // Only the zeros at the low end are kept: what multiplies two unknowns decides no branch.
@@ -57,13 +62,21 @@ Bits MulBits(Bits a, Bits b) {
     if (zeros >= 64) return {0, 0};
     return {0, UINT64_MAX << zeros};
   }
-  if (b.unknown != 0) std::swap(a, b);
-  Bits sum{0, 0};
-  for (uint64_t rest = b.value; rest != 0; rest &= rest - 1) {
-    const int shift = std::countr_zero(rest);
-    sum = AddBits(sum, {a.value << shift, a.unknown << shift});
+  // No sharper than tnum_mul() of any kernel: up to 6.17 the unknown parts of the partial products
+  // were summed by themselves, since then a bit that may be set or not joins both sums.
+  Bits unknown_parts{0, 0}, sum{0, 0};
+  Bits shifted = b;
+  for (Bits rest = a; (rest.value | rest.unknown) != 0;
+       rest = {rest.value >> 1, rest.unknown >> 1}, shifted = {shifted.value << 1, shifted.unknown << 1}) {
+    if (rest.value & 1) {
+      unknown_parts = AddBits(unknown_parts, {0, shifted.unknown});
+      sum = AddBits(sum, shifted);
+    } else if (rest.unknown & 1) {
+      unknown_parts = AddBits(unknown_parts, {0, shifted.value | shifted.unknown});
+      sum = JoinBits(sum, AddBits(sum, shifted));
+    }
   }
-  return sum;
+  return JoinBits(AddBits({a.value * b.value, 0}, unknown_parts), sum);
 }
 
 // ---- bounds ----
@@ -217,6 +230,25 @@ Number Ring(uint8_t op, const Number& a, const Number& b) {
   }
 }
 
+uint64_t ExtendSign(uint64_t value, uint32_t bits) {
+  const uint32_t shift = 64 - bits;
+  return static_cast<uint64_t>(static_cast<int64_t>(value << shift) >> shift);
+}
+
+// Of the lowest `bits` of a number within `bounds`.
+template <typename T, typename S>
+Bounds<T, S> ExtendBounds(const Bounds<T, S>& bounds, uint32_t bits) {
+  const auto low = static_cast<S>(ExtendSign(static_cast<T>(bounds.smin), bits));
+  const auto high = static_cast<S>(ExtendSign(static_cast<T>(bounds.smax), bits));
+  const bool same_top =
+      static_cast<T>(bounds.smin) >> bits == static_cast<T>(bounds.smax) >> bits;
+  if (same_top && (low < 0) == (high < 0)) {
+    return {static_cast<T>(low), static_cast<T>(high), low, high};
+  }
+  const auto most = static_cast<S>((uint64_t{1} << (bits - 1)) - 1);
+  return {0, static_cast<T>(-1), static_cast<S>(-most - 1), most};
+}
+
 Number Settled(Number number) {
   // Never empty for operands that are not; if it were, saying nothing is the safe answer.
   return number.Settle() ? number : Number::Any();
@@ -254,9 +286,23 @@ Number Alu(uint8_t op, bool wide, const Number& a, const Number& b) {
 }
 
 Number SignExtend(const Number& a, uint32_t bits, bool wide) {
-  const Number shift = Number::Const(64 - bits);
-  const Number extended = Alu(BPF_ARSH, true, Alu(BPF_LSH, true, a, shift), shift);
-  return wide ? extended : Settled(Low32(extended));
+  if (a.IsConst()) {
+    const uint64_t extended = ExtendSign(a.value(), bits);
+    return Number::Const(wide ? extended : static_cast<uint32_t>(extended));
+  }
+  // As coerce_reg_to_size_sx() and coerce_subreg_to_size_sx() of kernel 6.18: known bits are
+  // forgotten, and bounds kept only where what is cut off and the sign do not change.
+  if (wide) {
+    Number n;
+    n.b64 = ExtendBounds(a.b64, bits);
+    if (bits <= 32) n.b32 = {0, UINT32_MAX, static_cast<int32_t>(n.b64.smin),
+                             static_cast<int32_t>(n.b64.smax)};
+    return Settled(n);
+  }
+  Number n = Number::OfSize(4);
+  n.b32 = ExtendBounds(a.b32, bits);
+  n.b64 = {n.b32.umin, n.b32.umax, n.b32.umin, n.b32.umax};
+  return Settled(n);
 }
 
 Number ByteSwap(const Number& a, uint32_t bits) {

@@ -64,6 +64,8 @@ Outcome DecideOn(uint8_t op, const View<T, S>& a, const View<T, S>& b) {
     case BPF_JSLT: return Greater(y.smin, y.smax, x.smin, x.smax);
     case BPF_JSGE: return Not(Greater(y.smin, y.smax, x.smin, x.smax));
     case BPF_JSET:
+      // Like is_scalar_branch_taken() of kernel 6.18, which asks for one constant.
+      if (a.unknown != 0 && b.unknown != 0) return Outcome::kEither;
       if ((a.value & b.value) != 0) return Outcome::kAlways;
       return ((a.value | a.unknown) & (b.value | b.unknown)) == 0 ? Outcome::kNever
                                                                   : Outcome::kEither;

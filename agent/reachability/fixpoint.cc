@@ -2,6 +2,7 @@
 #include "agent/reachability/fixpoint.h"
 
 #include <algorithm>
+#include <exception>
 #include <string_view>
 #include <system_error>
 #include <thread>
@@ -120,17 +121,30 @@ void Fixpoint::RunEngines() {
       waiting += object_.functions[object_.programs[program].function].insns.size();
     }
   }
-  std::vector<std::jthread> threads;
+  // What a thread throws (no memory is left) goes on in this one.
+  std::vector<std::exception_ptr> thrown(engines_.size());
   uint32_t next = 1;
-  try {
-    for (; waiting >= kSlotsForThread && next < engines_.size(); ++next) {
-      threads.emplace_back([this, next] { RunEngine(next); });
+  {
+    std::vector<std::jthread> threads;
+    try {
+      for (; waiting >= kSlotsForThread && next < engines_.size(); ++next) {
+        threads.emplace_back([this, next, &thrown] {
+          try {
+            RunEngine(next);
+          } catch (...) {
+            thrown[next] = std::current_exception();
+          }
+        });
+      }
+    } catch (const std::system_error&) {
+      // No thread is to be had: this one does it all.
     }
-  } catch (const std::system_error&) {
-    // No thread is to be had: this one does it all.
+    RunEngine(0);
+    for (; next < engines_.size(); ++next) RunEngine(next);
   }
-  RunEngine(0);
-  for (; next < engines_.size(); ++next) RunEngine(next);
+  for (const std::exception_ptr& each : thrown) {
+    if (each != nullptr) std::rethrow_exception(each);
+  }
 }
 
 void Fixpoint::RunEngine(uint32_t engine) {

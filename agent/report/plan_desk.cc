@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/report/plan_desk.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "agent/base/status.h"
+#include "agent/kernel/bpf_map.h"
+#include "agent/kernel/bpf_program.h"
 #include "agent/plan/change.h"
 #include "agent/report/to_proto.h"
 #include "agent/settings/text.h"
+#include "agent/tables/conntrack_gc.h"
 
 namespace bonsai::report {
 namespace {
@@ -54,6 +58,30 @@ plan::MapUses UsesOf(const Snapshot& snapshot) {
   return uses;
 }
 
+// What a map holds now that is to become smaller: the last count may be as old as the last sweep.
+// Expired connections are swept before the change, so they do not count.
+void CountNow(const std::string& bpf_root, const plan::Change& change, plan::MapUses& uses) {
+  auto clock = kernel::JiffiesClock::Make();
+  const absl::StatusOr<uint64_t> now =
+      clock.ok() ? clock->Now() : absl::StatusOr<uint64_t>(clock.status());
+  for (const plan::MapChange& each : change.maps) {
+    const auto use = uses.find(each.name);
+    if (each.entries_after >= each.entries_before || use == uses.end()) continue;
+    // Gone since, or of another kind: the last count stands.
+    const auto map = kernel::BpfMap::OpenPinned(bpf_root + "/maps/" + each.name);
+    if (!map.ok() || map->info().max_entries != each.entries_before) continue;
+    const bool connections = each.name == "ct4" || each.name == "ct6";
+    const auto count = connections && now.ok() ? tables::CountAlive(*map, *now) : map->CountEntries();
+    if (count.ok()) use->second.entries = *count;
+  }
+}
+
+bool Shrinks(const plan::Change& change) {
+  return std::any_of(change.maps.begin(), change.maps.end(), [](const plan::MapChange& map) {
+    return map.kind == plan::ChangeKind::kChanged && map.entries_after < map.entries_before;
+  });
+}
+
 }  // namespace
 
 // A turn, for as long as it lives.
@@ -96,10 +124,14 @@ absl::StatusOr<v1::PlanChangeResponse> PlanDesk::Change(const Snapshot& snapshot
   if (snapshot.inputs == nullptr) return base::Unavailable("planning: the agent is starting");
   RETURN_IF_ERROR(Enter(cancelled));
   const Turn turn(*this);
-  const plan::Before before{.settings = snapshot.settings.get(), .plan = snapshot.plan.get(),
-                            .maps = UsesOf(snapshot)};
-  ASSIGN_OR_RETURN(const plan::Change change,
+  plan::Before before{.settings = snapshot.settings.get(), .plan = snapshot.plan.get(),
+                      .maps = UsesOf(snapshot)};
+  ASSIGN_OR_RETURN(plan::Change change,
                    plan::PlanChange(*snapshot.inputs, before, wanted, cancelled));
+  if (!snapshot.bpf_root.empty() && Shrinks(change)) {
+    CountNow(snapshot.bpf_root, change, before.maps);
+    ASSIGN_OR_RETURN(change, plan::PlanChange(*snapshot.inputs, before, wanted, cancelled));
+  }
   return ToPlan(change, snapshot.configuration.generation);
 }
 

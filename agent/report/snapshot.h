@@ -139,6 +139,7 @@ struct Snapshot {
   std::shared_ptr<const plan::LoadPlan> plan;          // null before the first load
   // What plans of other configurations are made from; null until the node is known.
   std::shared_ptr<const plan::Inputs> inputs;
+  std::string bpf_root;  // below it the maps in force are pinned as maps/<name>
   std::map<std::string, LoadedMap> maps;               // by map name; only those that exist
   std::map<std::string, LoadedProgram> programs;       // by "object/program"; only those loaded
   std::vector<Attachment> attachments;

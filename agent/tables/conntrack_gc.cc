@@ -62,7 +62,15 @@ absl::StatusOr<Fate> DeleteExpired(const kernel::BpfMap& map, const Key& key, ui
 }
 
 template <typename Key>
-absl::Status Collect(const kernel::BpfMap& map, uint8_t family, uint64_t now, GcReport& report) {
+absl::Status Forget(const kernel::BpfMap* map, const Key& key) {
+  if (map == nullptr) return absl::OkStatus();
+  const absl::Status status = map->Delete(&key);
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+template <typename Key>
+absl::Status Collect(const kernel::BpfMap& map, const kernel::BpfMap* old, uint8_t family,
+                     uint64_t now, GcReport& report) {
   const auto expired = Select<Key>(map, [&](const Key& key, const ct_entry& entry) {
     if (Expired(entry, now)) return true;
     ++report.kinds[{family, key.protocol}].alive;
@@ -74,6 +82,8 @@ absl::Status Collect(const kernel::BpfMap& map, uint8_t family, uint64_t now, Gc
     ConntrackCounts& counts = report.kinds[{family, key.protocol}];
     counts.deleted += fate == Fate::kDeleted;
     counts.alive += fate == Fate::kRevived;
+    // The older entry may not know that its connection has ended.
+    if (fate == Fate::kDeleted) RETURN_IF_ERROR(Forget(old, key));
   }
   return absl::OkStatus();
 }
@@ -101,12 +111,17 @@ bool BackendGone(const ServiceLists& lists, const Key& key, const ct_entry& entr
 }
 
 template <typename ServiceKey, typename Backend, typename Key>
-absl::StatusOr<uint64_t> Purge(const kernel::BpfMap& map, const ServiceLists& lists) {
+absl::StatusOr<uint64_t> Purge(const kernel::BpfMap& map, const kernel::BpfMap* old,
+                               const ServiceLists& lists) {
   const auto gone = Select<Key>(map, [&](const Key& key, const ct_entry& entry) {
     return BackendGone<ServiceKey, Backend>(lists, key, entry);
   });
   RETURN_IF_ERROR(gone.status());
   RETURN_IF_ERROR(map.DeleteMany(gone->data(), gone->size()));
+  if (old != nullptr) {
+    ASSIGN_OR_RETURN(const uint64_t more, (Purge<ServiceKey, Backend, Key>(*old, nullptr, lists)));
+    return gone->size() + more;
+  }
   return gone->size();
 }
 
@@ -115,8 +130,8 @@ absl::StatusOr<uint64_t> Purge(const kernel::BpfMap& map, const ServiceLists& li
 absl::StatusOr<GcReport> CollectConntrack(const ConntrackMaps& maps, uint64_t now) {
   const auto start = std::chrono::steady_clock::now();
   GcReport report;
-  if (maps.ct4 != nullptr) RETURN_IF_ERROR(Collect<ct_key4>(*maps.ct4, 4, now, report));
-  if (maps.ct6 != nullptr) RETURN_IF_ERROR(Collect<ct_key6>(*maps.ct6, 6, now, report));
+  if (maps.ct4 != nullptr) RETURN_IF_ERROR(Collect<ct_key4>(*maps.ct4, maps.ct4_old, 4, now, report));
+  if (maps.ct6 != nullptr) RETURN_IF_ERROR(Collect<ct_key6>(*maps.ct6, maps.ct6_old, 6, now, report));
   for (const auto& [kind, counts] : report.kinds) {
     report.total.alive += counts.alive;
     report.total.deleted += counts.deleted;
@@ -125,16 +140,26 @@ absl::StatusOr<GcReport> CollectConntrack(const ConntrackMaps& maps, uint64_t no
   return report;
 }
 
+absl::StatusOr<uint64_t> CountAlive(const kernel::BpfMap& map, uint64_t now) {
+  const auto alive = [&](const auto&, const ct_entry& entry) { return !Expired(entry, now); };
+  if (map.info().key_size == sizeof(ct_key4)) {
+    ASSIGN_OR_RETURN(const auto keys, Select<ct_key4>(map, alive));
+    return keys.size();
+  }
+  ASSIGN_OR_RETURN(const auto keys, Select<ct_key6>(map, alive));
+  return keys.size();
+}
+
 absl::StatusOr<uint64_t> PurgeBackends(const ConntrackMaps& maps, const ServiceTable& services) {
   uint64_t purged = 0;
   if (maps.ct4 != nullptr) {
     ASSIGN_OR_RETURN(const uint64_t count,
-                     (Purge<service_key4, backend4, ct_key4>(*maps.ct4, services.lists4)));
+                     (Purge<service_key4, backend4, ct_key4>(*maps.ct4, maps.ct4_old, services.lists4)));
     purged += count;
   }
   if (maps.ct6 != nullptr) {
     ASSIGN_OR_RETURN(const uint64_t count,
-                     (Purge<service_key6, backend6, ct_key6>(*maps.ct6, services.lists6)));
+                     (Purge<service_key6, backend6, ct_key6>(*maps.ct6, maps.ct6_old, services.lists6)));
     purged += count;
   }
   return purged;

@@ -18,6 +18,10 @@ namespace bonsai::tables {
 struct ConntrackMaps {
   const kernel::BpfMap* ct4 = nullptr;
   const kernel::BpfMap* ct6 = nullptr;
+  // The tables that entries still move from: the datapath takes from there what it misses, so that
+  // what goes must go from both.
+  const kernel::BpfMap* ct4_old = nullptr;
+  const kernel::BpfMap* ct6_old = nullptr;
 };
 
 struct ConntrackKind {
@@ -40,6 +44,9 @@ struct GcReport {
 // Deletes the entries that had expired at `now` (jiffies64, from kernel::JiffiesClock). An entry
 // that a packet revives meanwhile stays.
 absl::StatusOr<GcReport> CollectConntrack(const ConntrackMaps& maps, uint64_t now);
+
+// The entries of a conntrack table that had not expired at `now`.
+absl::StatusOr<uint64_t> CountAlive(const kernel::BpfMap& map, uint64_t now);
 
 // Removes flows through a service whose backend is no longer one of the service's: all but
 // established TCP connections, which may finish. Returns how many entries went; a flow has two.

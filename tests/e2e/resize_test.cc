@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 #include <atomic>
 #include <list>
@@ -10,7 +11,9 @@
 
 #include "agent/kernel/bpf_map.h"
 #include "datapath/include/contract.h"
+#include "tests/e2e/node_state.h"
 #include "tests/support/cluster.h"
+#include "tests/support/syscall_gate.h"
 #include "tests/support/traffic.h"
 
 namespace bonsai::testing {
@@ -156,11 +159,15 @@ TEST_F(Resize, KeepsEveryConnectionAndEntryWhileTheTableGrowsAndShrinks) {
 }
 
 TEST_F(Resize, BelowWhatIsInUseIsRefusedWithTheNumbersUntilItFits) {
-  Start();
+  Start({{"ct-gc-interval", "600"}});  // the last count is an old one
   auto connection = Connection::Open(cluster.pod_a, Proto::kTcp, kService4, kServicePort);
   ASSERT_TRUE(connection && connection->Ask());
   const std::vector<ct_key4> keys = FillConntrack(3000);
   const auto generation = cluster.Ctl("status")["configuration"]["generation"];
+  const CommandResult plan = cluster.RawCtl("plan --set ct-entries=2048");
+  EXPECT_EQ(plan.exit_code, 2) << plan.output;
+  EXPECT_THAT(plan.output, HasSubstr("entries are in use"));
+  EXPECT_EQ(cluster.RawCtl("plan --set ct-entries=3600").exit_code, 0);
   cluster.ChangeConfig({{"ct-entries", "2048"}});
   ASSERT_TRUE(cluster.WaitProblem("migrate")) << cluster.AgentLog();
   EXPECT_THAT(Problems(), AllOf(HasSubstr("ct-entries = 2048"), HasSubstr("map ct4"),
@@ -240,6 +247,43 @@ TEST_F(Resize, GoesOnWhereAKilledAgentLeftIt) {
     }
     EXPECT_THAT(cluster.KernelMaps(), Not(::testing::Contains("ct4_old")));
   }
+}
+
+// Between two renames of pins the earlier table was pinned nowhere that a restarted agent looks.
+TEST_F(Resize, KeepsEveryEntryWhicheverPinItIsKilledBeforeMoving) {
+  SyscallGate gate({SYS_rename, SYS_renameat, SYS_renameat2});
+  cluster.in_child = [&] { return gate.InChild(); };
+  Start();
+  const std::vector<ct_key4> keys = FillConntrack(1000);
+  int kills = 0;
+  for (int k = 1; k < 100; ++k) {
+    SCOPED_TRACE("killed before rename " + std::to_string(k));
+    std::atomic<bool> killed = false;
+    gate.SetJudge([&, renames = 0](const SyscallGate::Call&) mutable {
+      if (++renames == k) killed = kill(cluster.agent_pid(), SIGKILL) == 0;
+      return 0;
+    });
+    const uint64_t generation = Generation(cluster);
+    cluster.ChangeConfig({{"ct-entries", k % 2 == 1 ? "8192" : "4096"}});
+    // Both generations of a move have renamed when the table has its plain name again.
+    ASSERT_TRUE(PollUntil([&] {
+      return killed || (Generation(cluster) > generation && !Pinned("ct4_old").ok());
+    }));
+    gate.SetJudge({});
+    if (!killed) break;  // there is no such rename any more
+    ++kills;
+    cluster.StopAgent(SIGKILL);
+    cluster.StartAgent();
+    ASSERT_TRUE(cluster.WaitInSync()) << cluster.AgentLog();
+    auto map = Pinned("ct4");
+    ASSERT_TRUE(map.ok());
+    for (const ct_key4& key : keys) {
+      ct_entry entry = {};
+      ASSERT_TRUE(map->Lookup(&key, &entry).ok());
+    }
+  }
+  EXPECT_GT(kills, 5);
+  cluster.StopAgent(SIGTERM);  // while the gate serves it
 }
 
 }  // namespace

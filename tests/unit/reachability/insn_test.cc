@@ -395,6 +395,16 @@ TEST(Verifier, IsNotOutdone) {
   EXPECT_FALSE(Knows(after({Make(div32, kR1, 0, 0, 3), Make(rsh, kR1, 0, 0, 32)}), 0));
   EXPECT_FALSE(Knows(after({Make(lsh32, kR1, 0, 0, 32), Make(rsh, kR1, 0, 0, 32)}), 0));
   EXPECT_TRUE(Knows(after({Make(lsh32, kR1, 0, 0, 3), Make(rsh, kR1, 0, 0, 32)}), 0));
+  // Known bits go with a sign extension whose sign is not known (products: regress/forgotten.bpf.c).
+  const int sx = BPF_ALU64 | BPF_MOV | BPF_X;
+  const int orr = BPF_ALU64 | BPF_OR | BPF_K, andd = BPF_ALU64 | BPF_AND | BPF_K;
+  EXPECT_FALSE(Knows(after({Make(orr, kR1, 0, 0, 2), Make(sx, kR1, kR1, 16, 0),
+                            Make(andd, kR1, 0, 0, 2), Make(rsh, kR1, 0, 0, 1)}), 1));
+  EXPECT_TRUE(Knows(after({Make(orr, kR1, 0, 0, 2), Make(andd, kR1, 0, 0, 15),
+                           Make(sx, kR1, kR1, 16, 0), Make(rsh, kR1, 0, 0, 4)}), 0));
+  // Nor does it look at bits of two numbers that are not constant.
+  EXPECT_FALSE(Knows(after({Mov(kR2, 0), Make(andd, kR1, 0, 0, 240), Make(andd, kR2, 0, 0, 3),
+                            Make(BPF_JMP | BPF_JSET | BPF_X, kR1, kR2, 1, 0), MovImm(kR1, 0)}), 0));
   // A byte of a number that is not zero as a whole is no zero on the stack.
   EXPECT_FALSE(Knows({MovImm(kR2, 0x100), Store(BPF_B, -6, kR2), Fetch(BPF_B, kR1, -6)}, 0));
   EXPECT_TRUE(Knows({MovImm(kR2, 0), Store(BPF_B, -6, kR2), Fetch(BPF_B, kR1, -6)}, 0));

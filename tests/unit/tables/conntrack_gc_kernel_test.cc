@@ -76,6 +76,27 @@ TEST_F(ConntrackGc, DeletesExactlyWhatHasExpired) {
   EXPECT_EQ(again->total.alive, 2501u);
 }
 
+// The datapath would take it from there, as the older entry knew it.
+TEST_F(ConntrackGc, WhatGoesGoesFromTheTableThatEntriesMoveFromAsWell) {
+  maps_to_sweep_.ct4_old =
+      &Make("ct4_old", BPF_MAP_TYPE_LRU_HASH, sizeof(ct_key4), sizeof(ct_entry), 1024);
+  for (uint16_t port = 1; port <= 3; ++port) {
+    const ct_key4 key = {.pod = inet_addr("10.0.0.1"), .pod_port = port, .protocol = IPPROTO_TCP};
+    Put(*maps_to_sweep_.ct4_old, key, {.expires = 100, .flags = CT_ESTABLISHED});
+  }
+  Put4(1, IPPROTO_TCP, 5);   // closed since
+  Put4(2, IPPROTO_TCP, 50);
+  const auto report = CollectConntrack(maps_to_sweep_, 10);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->total.deleted, 1u);
+  EXPECT_EQ(PortsLeft(), std::set<uint16_t>{2});
+  EXPECT_EQ(Read("ct4_old").size(), 2u);
+  const auto alive = CountAlive(*maps_to_sweep_.ct4_old, 99);
+  ASSERT_TRUE(alive.ok()) << alive.status();
+  EXPECT_EQ(*alive, 2u);
+  EXPECT_EQ(*CountAlive(*maps_to_sweep_.ct4_old, 100), 0u);
+}
+
 TEST_F(ConntrackGc, WorksWithOneFamilyOrNone) {
   Put4(1, IPPROTO_TCP, 5);
   const auto none = CollectConntrack({}, 10);
