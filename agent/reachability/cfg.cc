@@ -4,9 +4,13 @@
 #include <algorithm>
 #include <bit>
 #include <numeric>
+#include <utility>
 
 namespace bonsai::reachability {
 namespace {
+
+// What a larger function takes to be built is given back.
+constexpr uint32_t kSlotsToKeepScratch = 1 << 15;
 
 bool GoesOn(Flow flow) { return flow != Flow::kJump && flow != Flow::kExit; }
 
@@ -36,7 +40,10 @@ Cfg CfgBuilder::Build(const object::Function& function) {
   } else {
     FindLiveRegisters(accesses_, order_, back_, blocks_);
   }
-  return {blocks_, heads_, opaque_};
+  if (size() <= kSlotsToKeepScratch) return {blocks_, heads_, opaque_};
+  Cfg cfg{std::move(blocks_), std::move(heads_), opaque_};
+  *this = CfgBuilder();
+  return cfg;
 }
 
 void CfgBuilder::Clear() {
@@ -94,6 +101,8 @@ void CfgBuilder::Split() {
   unsplit_accesses_.swap(accesses_);
   blocks_.clear();
   accesses_.clear();
+  blocks_.reserve(unsplit_blocks_.size() + unsplit_blocks_.size() / 8);
+  accesses_.reserve(blocks_.capacity());
   next_ref_ = 0;
   for (size_t i = 0; i < unsplit_blocks_.size(); ++i) {
     const Block& block = unsplit_blocks_[i];
@@ -104,6 +113,9 @@ void CfgBuilder::Split() {
       for (uint32_t slot = block.begin; slot < block.end;) slot = ScanBlock(slot);
     }
   }
+  if (size() <= kSlotsToKeepScratch) return;
+  unsplit_blocks_ = {};
+  unsplit_accesses_ = {};
 }
 
 // Moves `slot` behind the instruction; not when a block begins with it and this is another.
