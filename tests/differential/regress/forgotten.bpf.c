@@ -27,4 +27,4 @@ SEC("tc") int p(struct __sk_buff *skb)
 		LEAF(2);
 	return 0;
 }
-char license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "GPL";
