@@ -123,7 +123,7 @@ void AddConfiguration(const Snapshot& s, Exposition& out) {
       .Add(c.in_sync);
   out.Gauge("configuration_drift_seconds",
             "For how long the configuration on disk has not been the one in force; 0: it is.")
-      .Add(c.in_sync ? 0 : std::max(0.0, Seconds(std::chrono::system_clock::now()) - Seconds(c.drift_since)));
+      .Add(c.in_sync ? 0 : std::max(0.0, Seconds(s.taken) - Seconds(c.drift_since)));
   auto& rejections =
       out.Counter("configuration_rejections", "Configurations refused, by the stage that refused.");
   for (const char* reason : {"settings", "migrate", "load", "attach"}) {
