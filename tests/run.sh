@@ -43,6 +43,7 @@ cmake --build --preset dev
 # loads for its units (sd_*) come and go by themselves.
 residue() {
   [[ $needs_root == 1 ]] || return 0
+  local -x LC_ALL=C  # one order for sort and join
   find /run/netns -mindepth 1 -printf 'network namespace %f\n' 2> /dev/null || true
   find /sys/fs/bpf -mindepth 1 -printf 'pin %p\n' 2> /dev/null || true
   local named='select(.name // "" | startswith("sd_") | not) | "\(.id) \(.name // "")"'
