@@ -66,7 +66,7 @@ bool NodeState::LooksLike(const NodeState& other) const {
   return objects.maps.size() == other.objects.maps.size() &&
          objects.programs.size() == other.objects.programs.size() &&
          objects.links.size() == other.objects.links.size() && names(pins) == names(other.pins) &&
-         descriptors == other.descriptors;
+         descriptors <= other.descriptors;  // a watcher may have been reading when `other` was seen
 }
 
 uint64_t Generation(const Cluster& cluster) {

@@ -23,7 +23,8 @@ struct NodeState {
   size_t descriptors = 0;         // of the agent, but sockets
 
   static NodeState Of(const Cluster& cluster);
-  // As many objects, and pins of the same names: the same configuration, loaded another time.
+  // As many objects, no more descriptors, pins of the same names: the same configuration, loaded
+  // another time.
   bool LooksLike(const NodeState& other) const;
 };
 
