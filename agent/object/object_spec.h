@@ -132,6 +132,7 @@ struct ObjectSpec {
   // The 0-terminated string at `offset` of `strings`; "" when out of range. Lives as long as this.
   std::string_view String(uint32_t offset) const;
   const Map* FindMap(const std::string& name) const;
+  uint64_t SlotCount() const;  // of all functions, live or not
   const Program* FindProgram(const std::string& name) const;
   const Constant* FindConstant(const std::string& name) const;
 };

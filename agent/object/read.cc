@@ -30,6 +30,12 @@ const T* FindByName(const std::vector<T>& items, const std::string& name) {
 
 const Map* ObjectSpec::FindMap(const std::string& name) const { return FindByName(maps, name); }
 
+uint64_t ObjectSpec::SlotCount() const {
+  uint64_t slots = 0;
+  for (const Function& function : functions) slots += function.insns.size();
+  return slots;
+}
+
 const Program* ObjectSpec::FindProgram(const std::string& name) const {
   return FindByName(programs, name);
 }

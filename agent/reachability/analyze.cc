@@ -90,6 +90,7 @@ Liveness Empty(const ObjectSpec& object) {
   liveness.data_sections.resize(object.data_sections.size());
   liveness.map_reasons.resize(object.maps.size());
   liveness.program_reasons.resize(object.programs.size());
+  liveness.function_reasons.resize(object.functions.size());
   return liveness;
 }
 
@@ -102,7 +103,7 @@ absl::StatusOr<Liveness> Analyze(const ObjectSpec& object, const constants::Cons
   Fixpoint fixpoint(object, constants);
   RETURN_IF_ERROR(fixpoint.Run(first));
   Liveness liveness = Empty(object);
-  Collector collector(fixpoint.engines(), object);
+  Collector collector(fixpoint, object);
   for (const auto& [program, roots] : fixpoint.roots()) {
     collector.AddProgram(program, roots, liveness);
   }

@@ -10,12 +10,12 @@ using object::ObjectSpec;
 using object::Ref;
 using object::RefKind;
 
-Collector::Collector(const Engines& engines, const ObjectSpec& object)
-    : engines_(engines),
+Collector::Collector(const Fixpoint& fixpoint, const ObjectSpec& object)
+    : engines_(fixpoint.engines()),
       object_(object),
-      targets_(TailTargets(object)),
+      targets_(fixpoint.targets()),
       places_(object.functions.size()) {
-  for (const auto& engine : engines) {
+  for (const auto& engine : engines_) {
     seen_.emplace_back(engine == nullptr ? 0 : engine->context_count(), false);
   }
 }

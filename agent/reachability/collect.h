@@ -11,8 +11,8 @@ namespace bonsai::reachability {
 
 class Collector {
  public:
-  // All must outlive it.
-  Collector(const Engines& engines, const object::ObjectSpec& object);
+  // Both must outlive it.
+  Collector(const Fixpoint& fixpoint, const object::ObjectSpec& object);
 
   // Adds what a live program reaches.
   void AddProgram(uint32_t program, const Roots& roots, Liveness& liveness);
@@ -43,7 +43,7 @@ class Collector {
 
   const Engines& engines_;
   const object::ObjectSpec& object_;
-  std::vector<TailTarget> targets_;
+  const std::vector<TailTarget>& targets_;
   std::vector<bool> maps_;                 // of the program at hand
   std::vector<Places> places_;             // by function: contexts of all live programs
   std::vector<std::vector<bool>> seen_;    // by engine: contexts in places_

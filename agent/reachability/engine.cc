@@ -24,9 +24,7 @@ constexpr uint64_t kPartBudget = 8192, kPartBudgetTimesSlots = 1 << 26;
 constexpr uint64_t kComparisonsPerBlock = 4;
 
 uint64_t PartBudget(const object::ObjectSpec& object) {
-  uint64_t slots = 0;
-  for (const object::Function& function : object.functions) slots += function.insns.size();
-  return std::min(kPartBudget, kPartBudgetTimesSlots / std::max<uint64_t>(slots, 1));
+  return std::min(kPartBudget, kPartBudgetTimesSlots / std::max<uint64_t>(object.SlotCount(), 1));
 }
 
 }  // namespace

@@ -15,12 +15,6 @@ namespace {
 // worth its start.
 constexpr uint64_t kSlotsOfLargeObject = 1 << 14, kSlotsForThread = 1 << 10;
 
-uint64_t SlotsOf(const object::ObjectSpec& object) {
-  uint64_t slots = 0;
-  for (const object::Function& function : object.functions) slots += function.insns.size();
-  return slots;
-}
-
 }  // namespace
 
 std::vector<TailTarget> TailTargets(const object::ObjectSpec& object) {
@@ -53,7 +47,7 @@ Fixpoint::Fixpoint(const object::ObjectSpec& object, const constants::ConstantSe
       targets_(TailTargets(object)),
       foreign_(ForeignTails()),
       live_(object.programs.size(), false) {
-  engines_.resize(SlotsOf(object) >= kSlotsOfLargeObject ? 2 : 1);
+  engines_.resize(object.SlotCount() >= kSlotsOfLargeObject ? 2 : 1);
   wanted_.resize(engines_.size());
 }
 
@@ -78,21 +72,22 @@ std::vector<uint32_t> Fixpoint::ForeignTails() const {
   return programs;
 }
 
+uint64_t Fixpoint::SlotsOf(uint32_t program) const {
+  return object_.functions[object_.programs[program].function].insns.size();
+}
+
 // The largest first, each to the engine that has least to do.
 void Fixpoint::Assign(const std::vector<uint32_t>& programs) {
-  const auto slots_of = [&](uint32_t program) {
-    return object_.functions[object_.programs[program].function].insns.size();
-  };
   std::vector<uint32_t> sorted = programs;
   std::sort(sorted.begin(), sorted.end(), [&](uint32_t a, uint32_t b) {
-    return slots_of(a) != slots_of(b) ? slots_of(a) > slots_of(b) : a < b;
+    return SlotsOf(a) != SlotsOf(b) ? SlotsOf(a) > SlotsOf(b) : a < b;
   });
   std::vector<uint64_t> load(engines_.size(), 0);
   for (const uint32_t program : sorted) {
     if (live_[program]) continue;
     live_[program] = true;
     const auto engine = std::min_element(load.begin(), load.end()) - load.begin();
-    load[static_cast<size_t>(engine)] += slots_of(program);
+    load[static_cast<size_t>(engine)] += SlotsOf(program);
     wanted_[static_cast<size_t>(engine)].push_back(program);
     roots_[program].engine = static_cast<uint32_t>(engine);
   }
@@ -118,7 +113,7 @@ void Fixpoint::RunEngines() {
   uint64_t waiting = 0;
   for (size_t i = 1; i < wanted_.size(); ++i) {
     for (const uint32_t program : wanted_[i]) {
-      waiting += object_.functions[object_.programs[program].function].insns.size();
+      waiting += SlotsOf(program);
     }
   }
   // What a thread throws (no memory is left) goes on in this one.

@@ -51,9 +51,11 @@ class Fixpoint {
 
   const Engines& engines() const { return engines_; }
   const std::map<uint32_t, Roots>& roots() const { return roots_; }  // by live program
+  const std::vector<TailTarget>& targets() const { return targets_; }
 
  private:
   std::vector<uint32_t> ForeignTails() const;
+  uint64_t SlotsOf(uint32_t program) const;
   void Assign(const std::vector<uint32_t>& programs);
   void Start(uint32_t program, uint32_t engine);
   void RunEngines();
