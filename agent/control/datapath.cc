@@ -77,7 +77,7 @@ absl::StatusOr<Datapath> Datapath::Open(const Options& options) {
 
 absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings,
                                               const kernel::NodeFacts& node) const {
-  return Plan(settings, node, /*moving=*/false, Reasons::kTold);
+  return Plan(settings, node, /*moving=*/false, Reasons::kExplained);
 }
 
 absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings,
@@ -89,7 +89,7 @@ absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings
     ASSIGN_OR_RETURN(constants::ConstantSet set, constants::Resolve(settings, facts, spec));
     constants::ConstantSet values = set;
     ASSIGN_OR_RETURN(const Analyses::Verdict verdict,
-                     analyses_->Get(spec, std::move(set), reasons == Reasons::kTold));
+                     analyses_->Get(spec, std::move(set), reasons == Reasons::kExplained));
     analyzed.push_back({&spec, std::move(values), verdict->liveness});
   }
   return plan::Make(analyzed, settings, costs_);

@@ -121,7 +121,7 @@ class Datapath {
     load::Conversions conversions;
   };
 
-  enum class Reasons { kNone, kTold };
+  using Reasons = plan::Reasons;
   absl::StatusOr<plan::LoadPlan> Plan(const settings::Settings& settings,
                                       const kernel::NodeFacts& node, bool moving,
                                       Reasons reasons) const;

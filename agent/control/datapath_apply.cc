@@ -166,7 +166,7 @@ absl::Status Datapath::FinishMove(plan::LoadPlan next, Change& change) {
 
 void Datapath::TellReasons(const Change& change, bool moving) {
   if (!moving) planned_for_ = change.settings.values();
-  auto told = Plan(change.settings, change.node, moving, Reasons::kTold);
+  auto told = Plan(change.settings, change.node, moving, Reasons::kExplained);
   if (!told.ok()) return;  // the same plan has just been made without
   for (plan::MapPlan& map : told->maps) map.max_entries = planned_.FindMap(map.name)->max_entries;
   TakePlan(*std::move(told));

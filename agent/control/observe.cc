@@ -95,7 +95,7 @@ void JitedBytes::Take(const Programs& programs) {
 uint64_t JitedBytes::Of(const std::string& program, uint32_t slots) const {
   const auto known = seen_.find(program);
   if (known != seen_.end()) return known->second;
-  return static_cast<uint64_t>(per_insn_.value_or(kTypicalJitBytes) * slots);
+  return static_cast<uint64_t>(per_insn_.value_or(plan::kJitBytesPerInstruction) * slots);
 }
 
 uint64_t ProgramsSaved(const plan::LoadPlan& plan, const JitedBytes& jited) {

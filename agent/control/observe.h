@@ -62,7 +62,6 @@ class JitedBytes {
   std::map<std::string, uint64_t> seen_;
   std::optional<double> per_insn_;
 };
-inline constexpr double kTypicalJitBytes = 5.0;  // x86-64, over this datapath with all on
 
 // Bytes of machine code of the plan's programs that were not loaded.
 uint64_t ProgramsSaved(const plan::LoadPlan& plan, const JitedBytes& jited);

@@ -31,13 +31,6 @@ absl::StatusOr<std::vector<std::string>> ObjectFiles(const std::string& director
   return paths;
 }
 
-// Make() expects a reason a thing, be it empty.
-void LeaveUnexplained(reachability::Liveness& liveness) {
-  liveness.map_reasons.resize(liveness.maps.size());
-  liveness.program_reasons.resize(liveness.programs.size());
-  liveness.function_reasons.resize(liveness.functions.size());
-}
-
 }  // namespace
 
 absl::StatusOr<settings::Schema> MakeSchema(const std::vector<object::ObjectSpec>& objects) {
@@ -80,11 +73,7 @@ absl::StatusOr<LoadPlan> MakeFor(const Inputs& inputs, const settings::Settings&
     if (cancelled && cancelled()) return absl::CancelledError("planning: nobody waits for it");
     ASSIGN_OR_RETURN(constants::ConstantSet set, constants::Resolve(settings, inputs.node, spec));
     ASSIGN_OR_RETURN(reachability::Liveness liveness, reachability::Analyze(spec, set));
-    if (reasons == Reasons::kExplained) {
-      reachability::Explain(spec, set, liveness);
-    } else {
-      LeaveUnexplained(liveness);
-    }
+    if (reasons == Reasons::kExplained) reachability::Explain(spec, set, liveness);
     analyzed.push_back({&spec, std::move(set), std::move(liveness)});
   }
   return Make(analyzed, settings, inputs.costs);

@@ -104,6 +104,9 @@ struct CostFacts {
   bool measured = false;      // costs are this node's own
 };
 
+// Machine code of a program that was never loaded: x86-64, over this datapath with all on.
+inline constexpr double kJitBytesPerInstruction = 5.0;
+
 struct AnalyzedObject {
   const object::ObjectSpec* spec = nullptr;
   constants::ConstantSet constants;

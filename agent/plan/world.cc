@@ -16,10 +16,6 @@ absl::StatusOr<reachability::Liveness> LivenessOf(const object::ObjectSpec& spec
   if (cancelled && cancelled()) return absl::CancelledError("analysing: nobody waits for it any more");
   ASSIGN_OR_RETURN(reachability::Liveness liveness, reachability::Analyze(spec, set));
   if (reasons == Reasons::kExplained) reachability::Explain(spec, set, liveness);
-  // Whoever reads reasons finds one for each thing.
-  liveness.map_reasons.resize(spec.maps.size());
-  liveness.program_reasons.resize(spec.programs.size());
-  liveness.function_reasons.resize(spec.functions.size());
   return liveness;
 }
 

@@ -27,7 +27,7 @@ double JitBytesPerInstruction(const Snapshot& snapshot) {
     jited += program.jited_bytes;
     translated += program.translated_insns;
   }
-  if (translated == 0) return kJitBytesPerInstruction;
+  if (translated == 0) return plan::kJitBytesPerInstruction;
   return static_cast<double>(jited) / static_cast<double>(translated);
 }
 

@@ -9,8 +9,6 @@
 
 namespace bonsai::report {
 
-inline constexpr double kJitBytesPerInstruction = 5.0;  // x86-64, over this datapath with all on
-
 // InvalidArgument for a kind that is none.
 absl::StatusOr<plan::Subject> ToSubject(v1::ExplainKind kind);
 
@@ -18,13 +16,13 @@ absl::StatusOr<plan::Subject> ToSubject(v1::ExplainKind kind);
 // were asked about. `jit_bytes`: machine code of one instruction slot.
 v1::ExplainResponse ToExplain(const plan::Answer& answer, const plan::Inputs& inputs,
                               const settings::Settings& settings,
-                              double jit_bytes = kJitBytesPerInstruction);
+                              double jit_bytes = plan::kJitBytesPerInstruction);
 
 // The answer to a request, names and all. `cancelled` as plan::Explain() takes it.
 absl::StatusOr<v1::ExplainResponse> Explain(const v1::ExplainRequest& request,
                                             const plan::Inputs& inputs,
                                             const settings::Settings& settings,
                                             const plan::Cancelled& cancelled,
-                                            double jit_bytes = kJitBytesPerInstruction);
+                                            double jit_bytes = plan::kJitBytesPerInstruction);
 
 }  // namespace bonsai::report
