@@ -1,35 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/explain.h"
 
-#include <filesystem>
-
 #include "agent/base/status.h"
 #include "agent/cli/input.h"
 #include "agent/plan/inputs.h"
 #include "agent/report/explain_to_proto.h"
-#include "agent/settings/settings_source.h"
 #include "agent/settings/text.h"
 
 namespace bonsai::cli {
 namespace {
 
-absl::StatusOr<settings::RawSettings> ReadConfig(const std::string& path) {
-  if (path.empty()) return settings::RawSettings();
-  std::error_code error;
-  const bool is_directory = std::filesystem::is_directory(path, error);
-  return is_directory ? settings::ReadDirectory(path) : settings::ReadFile(path);
-}
-
 absl::StatusOr<settings::Settings> SettingsOf(const ExplainOptions& options,
                                               const settings::Schema& schema) {
   ASSIGN_OR_RETURN(settings::RawSettings raw, ReadConfig(options.config));
-  for (const std::string& text : options.assignments) {
-    const auto sides = Cut(text);
-    if (!sides) {
-      return base::InvalidArgument("--set {}: expected KEY=VALUE", settings::Printable(text));
-    }
-    raw[sides->first] = sides->second;
-  }
+  ASSIGN_OR_RETURN(const settings::RawSettings overrides, ReadAssignments(options.assignments));
+  for (const auto& [key, value] : overrides) raw[key] = value;
   return settings::Parse(schema, raw);
 }
 

@@ -4,15 +4,27 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <vector>
 
 #include "agent/base/status.h"
+#include "agent/settings/settings_source.h"
 #include "agent/settings/text.h"
 
 namespace bonsai::cli {
 
 using settings::Printable;
+using settings::RawSettings;
+
+namespace {
+
+absl::Status CheckUtf8(const std::string& where, const std::string& text) {
+  if (IsUtf8(text)) return absl::OkStatus();
+  return base::InvalidArgument("{}: not UTF-8", where);
+}
+
+}  // namespace
 
 absl::StatusOr<std::string> ReadWhole(const std::string& path, size_t limit) {
   std::ifstream file(path, std::ios::binary);
@@ -34,6 +46,34 @@ std::optional<std::pair<std::string, std::string>> Cut(const std::string& text) 
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) return std::nullopt;
   return std::pair(text.substr(0, equals), text.substr(equals + 1));
+}
+
+absl::StatusOr<RawSettings> ReadConfig(const std::string& path) {
+  if (path.empty()) return RawSettings();
+  std::error_code error;
+  absl::StatusOr<RawSettings> raw;
+  if (std::filesystem::is_directory(path, error)) {
+    raw = settings::ReadDirectory(path);
+  } else {
+    ASSIGN_OR_RETURN(const std::string text, ReadWhole(path, kLargestConfig));
+    raw = settings::ParseYaml(Printable(path), text);
+  }
+  if (!raw.ok()) return absl::InvalidArgumentError(base::Message(raw.status()));
+  for (const auto& [key, value] : *raw) {
+    RETURN_IF_ERROR(CheckUtf8(Printable(path) + ": " + Printable(key), key + value));
+  }
+  return raw;
+}
+
+absl::StatusOr<RawSettings> ReadAssignments(const std::vector<std::string>& assignments) {
+  RawSettings values;
+  for (const std::string& text : assignments) {
+    const auto sides = Cut(text);
+    if (!sides) return base::InvalidArgument("--set {}: expected KEY=VALUE", Printable(text));
+    RETURN_IF_ERROR(CheckUtf8("--set " + Printable(text), text));
+    values[sides->first] = sides->second;
+  }
+  return values;
 }
 
 bool IsUtf8(const std::string& text) {

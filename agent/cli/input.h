@@ -8,6 +8,9 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
+
+#include "agent/settings/settings.h"
 
 namespace bonsai::cli {
 
@@ -15,6 +18,11 @@ inline constexpr size_t kLargestConfig = 1 << 20;  // as of a ConfigMap
 
 // All bytes of a file or pipe; InvalidArgument when it cannot be read or is larger than `limit`.
 absl::StatusOr<std::string> ReadWhole(const std::string& path, size_t limit);
+
+// A flat YAML file, or the directory that a ConfigMap is mounted at; nothing when there is no path.
+absl::StatusOr<settings::RawSettings> ReadConfig(const std::string& path);
+// Of --set KEY=VALUE; of two values the last wins.
+absl::StatusOr<settings::RawSettings> ReadAssignments(const std::vector<std::string>& assignments);
 
 // "left=right"; nullopt without a left side or without "=".
 std::optional<std::pair<std::string, std::string>> Cut(const std::string& text);

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/plan.h"
 
-#include <filesystem>
-#include <optional>
-
 #include "agent/base/status.h"
 #include "agent/cli/input.h"
 #include "agent/plan/change.h"
 #include "agent/report/to_proto.h"
-#include "agent/settings/settings_source.h"
 #include "agent/settings/text.h"
 
 namespace bonsai::cli {
@@ -16,44 +12,6 @@ namespace {
 
 using settings::Printable;
 using settings::RawSettings;
-
-absl::Status CheckUtf8(const std::string& where, const std::string& text) {
-  if (IsUtf8(text)) return absl::OkStatus();
-  return base::InvalidArgument("{}: not UTF-8", where);
-}
-
-// A flat YAML file, or the directory that a ConfigMap is mounted at.
-absl::StatusOr<RawSettings> ReadConfig(const std::string& path) {
-  std::error_code error;
-  absl::StatusOr<RawSettings> raw;
-  if (std::filesystem::is_directory(path, error)) {
-    raw = settings::ReadDirectory(path);
-  } else {
-    ASSIGN_OR_RETURN(const std::string text, ReadWhole(path, kLargestConfig));
-    raw = settings::ParseYaml(Printable(path), text);
-  }
-  if (!raw.ok()) return absl::InvalidArgumentError(base::Message(raw.status()));
-  for (const auto& [key, value] : *raw) {
-    RETURN_IF_ERROR(CheckUtf8(Printable(path) + ": " + Printable(key), key + value));
-  }
-  return raw;
-}
-
-absl::StatusOr<RawSettings> Overrides(const PlanOptions& options) {
-  RawSettings overrides;
-  for (const std::string& text : options.assignments) {
-    const auto sides = Cut(text);
-    if (!sides) return base::InvalidArgument("--set {}: expected KEY=VALUE", Printable(text));
-    RETURN_IF_ERROR(CheckUtf8("--set " + Printable(text), text));
-    overrides[sides->first] = sides->second;
-  }
-  return overrides;
-}
-
-absl::StatusOr<RawSettings> Current(const PlanOptions& options) {
-  if (options.current.empty()) return RawSettings();
-  return ReadConfig(options.current);
-}
 
 }  // namespace
 
@@ -64,18 +22,18 @@ absl::StatusOr<v1::PlanChangeResponse> PlanOnline(const PlanOptions& options, Cl
     ASSIGN_OR_RETURN(const RawSettings config, ReadConfig(options.config));
     request.mutable_configuration()->mutable_values()->insert(config.begin(), config.end());
   }
-  ASSIGN_OR_RETURN(const RawSettings overrides, Overrides(options));
+  ASSIGN_OR_RETURN(const RawSettings overrides, ReadAssignments(options.assignments));
   request.mutable_overrides()->insert(overrides.begin(), overrides.end());
   return client.PlanChange(request, timeout);
 }
 
 absl::StatusOr<v1::PlanChangeResponse> PlanOffline(const PlanOptions& options) {
-  ASSIGN_OR_RETURN(const RawSettings current, Current(options));
+  ASSIGN_OR_RETURN(const RawSettings current, ReadConfig(options.current));
   RawSettings wanted = current;
   if (!options.config.empty()) {
     ASSIGN_OR_RETURN(wanted, ReadConfig(options.config));
   }
-  ASSIGN_OR_RETURN(const RawSettings overrides, Overrides(options));
+  ASSIGN_OR_RETURN(const RawSettings overrides, ReadAssignments(options.assignments));
   for (const auto& [key, value] : overrides) wanted[key] = value;
   const absl::StatusOr<plan::Inputs> inputs = plan::ReadInputs(options.objects);
   // Wrong objects are a wrong argument here, whatever is wrong with them.
