@@ -44,6 +44,15 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, align, *rows])
 
 
+def fill(page, marks, text):
+    """Puts `text` between the page's marks."""
+    filled, count = re.subn(rf"(?s)(<!-- begin {marks} -->\n).*?(<!-- end {marks} -->)",
+                            lambda found: f"{found[1]}\n{text}\n\n{found[2]}", page.read_text())
+    if count != 1:
+        raise SystemExit(f"{page} has no place for the {marks}")
+    page.write_text(filled)
+
+
 def against_kernel(results):
     rows = []
     for name in OBJECTS:
@@ -97,12 +106,7 @@ def main():
     results = Results(options.results)
     text = "\n\n".join([sentence(results), "Beside the kernel:", against_kernel(results),
                         "By size, everything on:", by_size(results)])
-    page, count = re.subn(r"(?s)(<!-- begin figures -->\n).*?(<!-- end figures -->)",
-                          lambda found: f"{found[1]}\n{text}\n\n{found[2]}",
-                          options.page.read_text())
-    if count != 1:
-        raise SystemExit(f"report.py: {options.page} has no place for the figures")
-    options.page.write_text(page)
+    fill(options.page, "figures", text)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,14 @@ import datetime
 import json
 import pathlib
 import platform
-import re
+
+import report
 
 STAGES = ("plan", "check", "load", "tables", "attach")
 
 
 def ms(seconds):
     return f"{seconds * 1e3:.1f}"
-
-
-def table(head, rows):
-    align = ["---"] + ["---:"] * (len(head) - 1)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, align, *rows])
 
 
 def loading(ways):
@@ -31,7 +27,7 @@ def loading(ways):
                      ms(everything["cpu"]), f"{everything['cpu'] / pruned['cpu']:.2f}",
                      ms(twice["cpu"]), f"{twice['cpu'] / pruned['cpu']:.2f}",
                      f"{pruned['maps']} / {everything['maps']}"])
-    return table(["settings", "pruned", "of it analysis", "everything", "times pruned",
+    return report.table(["settings", "pruned", "of it analysis", "everything", "times pruned",
                   "loaded twice", "times pruned", "maps, pruned / everything"], rows)
 
 
@@ -44,7 +40,7 @@ def reloads(agent):
                      ms(result["seconds"] - result["load"]),
                      *(ms(result["stages"].get(stage, 0)) for stage in STAGES if stage != "load"),
                      ms(result["stages"].get("migrate", 0))])
-    return table(["change with", "swap to in force", "kernel's load", "the rest", "plan", "check",
+    return report.table(["change with", "swap to in force", "kernel's load", "the rest", "plan", "check",
                   "tables", "attach", "afterwards: migrate"], rows)
 
 
@@ -64,12 +60,7 @@ def main():
     text = "\n\n".join([sentence(results), "From the swap to the new programs on every device:",
                         reloads(results["agent"]), "Loading the four objects, CPU time:",
                         loading(results["ways"])])
-    page, count = re.subn(
-        r"(?s)(<!-- begin reload figures -->\n).*?(<!-- end reload figures -->)",
-        lambda found: f"{found[1]}\n{text}\n\n{found[2]}", options.page.read_text())
-    if count != 1:
-        raise SystemExit(f"report_reload.py: {options.page} has no place for the figures")
-    options.page.write_text(page)
+    report.fill(options.page, "reload figures", text)
 
 
 if __name__ == "__main__":
