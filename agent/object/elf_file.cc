@@ -173,15 +173,6 @@ absl::Status ElfFile::LinkRelocs() {
   return absl::OkStatus();
 }
 
-ElfSymbol ElfFile::symbol(uint32_t index) const {
-  Elf64_Sym raw{};
-  Load(symbols_, index * sizeof(raw), raw);
-  return {.value = raw.st_value, .size = raw.st_size, .name = raw.st_name, .section = raw.st_shndx,
-          .type = static_cast<uint8_t>(ELF64_ST_TYPE(raw.st_info)),
-          .bind = static_cast<uint8_t>(ELF64_ST_BIND(raw.st_info)),
-          .visibility = static_cast<uint8_t>(ELF64_ST_VISIBILITY(raw.st_other))};
-}
-
 std::string_view ElfFile::NameOf(const ElfSymbol& symbol) const {
   if (symbol.type == STT_SECTION && symbol.defined()) return sections[symbol.section].name;
   return StringAt(symbol_names_, symbol.name);

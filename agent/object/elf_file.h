@@ -66,7 +66,14 @@ struct ElfFile {
   static absl::StatusOr<ElfFile> Parse(const std::string& name, Image& image);
 
   // `index` is below symbol_count(); the table is not decoded before.
-  ElfSymbol symbol(uint32_t index) const;
+  ElfSymbol symbol(uint32_t index) const {
+    Elf64_Sym raw{};
+    Load(symbols_, index * sizeof(raw), raw);
+    return {.value = raw.st_value, .size = raw.st_size, .name = raw.st_name, .section = raw.st_shndx,
+            .type = static_cast<uint8_t>(ELF64_ST_TYPE(raw.st_info)),
+            .bind = static_cast<uint8_t>(ELF64_ST_BIND(raw.st_info)),
+            .visibility = static_cast<uint8_t>(ELF64_ST_VISIBILITY(raw.st_other))};
+  }
   uint32_t symbol_count() const { return symbol_count_; }
   std::string_view NameOf(const ElfSymbol& symbol) const;
   // Fills `relocs` with those of a section, sorted by offset. InvalidArgument for relocations that

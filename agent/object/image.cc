@@ -54,7 +54,7 @@ std::shared_ptr<Image> Image::Copy(Bytes bytes) {
   image->size_ = bytes.size();
   image->buffer_ = std::make_unique_for_overwrite<uint8_t[]>(bytes.size());
   image->data_ = image->buffer_.get();
-  std::copy(bytes.begin(), bytes.end(), image->data_);
+  image->source_ = bytes;
   return image;
 }
 
@@ -66,7 +66,7 @@ bool Image::Fetch(std::vector<Range> ranges) {
   for (const Range& range : ranges) {
     if (range.offset > size_ || range.size > size_ - range.offset) return false;
   }
-  if (mapped_ || !fd_.valid()) return true;
+  if (mapped_ || (!fd_.valid() && source_.empty())) return true;
   std::sort(ranges.begin(), ranges.end(),
             [](const Range& a, const Range& b) { return a.offset < b.offset; });
   Range pending;
@@ -83,6 +83,11 @@ bool Image::Fetch(std::vector<Range> ranges) {
 }
 
 bool Image::ReadRange(Range range) {
+  if (!source_.empty()) {
+    std::copy_n(source_.begin() + static_cast<ptrdiff_t>(range.offset), range.size,
+                data_ + range.offset);
+    return true;
+  }
   while (range.size > 0) {
     const ssize_t got = pread(fd_.get(), data_ + range.offset, range.size,
                               static_cast<off_t>(range.offset));

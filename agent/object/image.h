@@ -25,6 +25,7 @@ class Image {
   };
 
   static absl::StatusOr<std::shared_ptr<Image>> Open(const std::string& path, Storage storage);
+  // Of these, what is fetched is copied; they must stay until Close().
   static std::shared_ptr<Image> Copy(Bytes bytes);
   ~Image();
   Image(const Image&) = delete;
@@ -38,7 +39,10 @@ class Image {
   // Only what was fetched has the file's content.
   Bytes bytes() const { return {data_, size_}; }
   // No more Fetch(): gives the file back.
-  void Close() { fd_.reset(); }
+  void Close() {
+    fd_.reset();
+    source_ = {};
+  }
 
   // The section .BTF, for what is decoded when asked for; set once read.
   Bytes btf;
@@ -48,6 +52,7 @@ class Image {
   bool ReadRange(Range range);
 
   base::UniqueFd fd_;                    // valid: bytes come from it
+  Bytes source_;                         // not empty: bytes come from here
   bool mapped_ = false;
   std::unique_ptr<uint8_t[]> buffer_;    // not mapped: where they go
   uint8_t* data_ = nullptr;

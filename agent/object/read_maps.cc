@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "agent/base/status.h"
 #include "agent/object/builder.h"
@@ -104,13 +107,18 @@ class Definitions {
     return static_cast<uint32_t>(btf_.Size(pointer.size_or_type));
   }
 
-  uint64_t PointeeLayout(uint32_t member_type) const {
+  uint64_t PointeeLayout(uint32_t member_type) {
     const Btf::Type pointer = btf_.type(btf_.Strip(member_type));
-    return pointer.kind == BTF_KIND_PTR ? LayoutHash(btf_, pointer.size_or_type) : 0;
+    if (pointer.kind != BTF_KIND_PTR) return 0;
+    // Many maps have keys and values of a few types.
+    const auto [known, added] = layouts_.try_emplace(pointer.size_or_type, 0);
+    if (added) known->second = LayoutHash(btf_, pointer.size_or_type);
+    return known->second;
   }
 
   const Btf& btf_;
   std::vector<std::pair<uint32_t, Attribute>> known_;
+  std::unordered_map<uint32_t, uint64_t> layouts_;  // by type
 };
 
 // struct bpf_map_def of libbpf and struct bpf_elf_map of iproute2 begin alike.
