@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <new>
+#include <system_error>
 
 #include "agent/base/status.h"
+#include "agent/reachability/worker.h"
 
 namespace bonsai::cli {
 namespace {
@@ -25,13 +28,14 @@ std::vector<bool> Entries(const std::vector<std::string>& names, const object::O
   return entries;
 }
 
-absl::Status Complete(const AnalyzeOptions& options, Analysis& analysis) {
+absl::Status Complete(const AnalyzeOptions& options, reachability::Worker& worker,
+                      Analysis& analysis) {
   RETURN_IF_ERROR(BindTails(options.tails, analysis.object));
   RETURN_IF_ERROR(CheckEntries(options.entries, analysis.object));
   ASSIGN_OR_RETURN(analysis.constants, ConstantsInForce(options, analysis.object));
   const Clock::time_point start = Clock::now();
   ASSIGN_OR_RETURN(analysis.liveness, reachability::Analyze(analysis.object, analysis.constants,
-                                                            options.entries));
+                                                            options.entries, &worker));
   analysis.analyse_seconds = SecondsSince(start);
   reachability::Explain(analysis.object, analysis.constants, analysis.liveness);
   analysis.entries = Entries(options.entries, analysis.object);
@@ -40,12 +44,16 @@ absl::Status Complete(const AnalyzeOptions& options, Analysis& analysis) {
 
 absl::StatusOr<Analysis> Run(const AnalyzeOptions& options) {
   const Clock::time_point start = Clock::now();
+  reachability::Worker worker;
+  std::error_code ignored;
+  const uintmax_t size = std::filesystem::file_size(options.object, ignored);
+  if (!ignored && size >= reachability::kBytesOfLargeObject) worker.Start();
   // Not copied: this is half of the reading, and the process ends with the answer.
   ASSIGN_OR_RETURN(object::ObjectSpec object,
                    object::Read(options.object, object::Storage::kMapped));
   Analysis analysis{.path = options.object, .object = std::move(object),
                     .read_seconds = SecondsSince(start)};
-  RETURN_IF_ERROR(base::Annotate(Complete(options, analysis), options.object));
+  RETURN_IF_ERROR(base::Annotate(Complete(options, worker, analysis), options.object));
   return analysis;
 }
 

@@ -97,17 +97,14 @@ Liveness Empty(const ObjectSpec& object) {
 }  // namespace
 
 absl::StatusOr<Liveness> Analyze(const ObjectSpec& object, const constants::ConstantSet& constants,
-                                 const std::vector<std::string>& entries) {
+                                 const std::vector<std::string>& entries, Worker* worker) {
   RETURN_IF_ERROR(Check(object, constants));
   ASSIGN_OR_RETURN(const std::vector<uint32_t> first, Entries(object, entries));
-  Fixpoint fixpoint(object, constants);
+  Worker own;
+  Fixpoint fixpoint(object, constants, worker == nullptr ? own : *worker);
   RETURN_IF_ERROR(fixpoint.Run(first));
   Liveness liveness = Empty(object);
-  Collector collector(fixpoint, object);
-  for (const auto& [program, roots] : fixpoint.roots()) {
-    collector.AddProgram(program, roots, liveness);
-  }
-  collector.Finish(liveness);
+  Collector(fixpoint, object).Collect(liveness);
   AddInitialMaps(object, liveness.maps);
   return liveness;
 }

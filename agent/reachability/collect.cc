@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/reachability/collect.h"
 
+#include <absl/cleanup/cleanup.h>
+
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace bonsai::reachability {
 
@@ -11,7 +14,8 @@ using object::Ref;
 using object::RefKind;
 
 Collector::Collector(const Fixpoint& fixpoint, const ObjectSpec& object)
-    : engines_(fixpoint.engines()),
+    : fixpoint_(fixpoint),
+      engines_(fixpoint.engines()),
       object_(object),
       targets_(fixpoint.targets()),
       places_(object.functions.size()) {
@@ -20,16 +24,37 @@ Collector::Collector(const Fixpoint& fixpoint, const ObjectSpec& object)
   }
 }
 
-void Collector::AddProgram(uint32_t index, const Roots& roots, Liveness& liveness) {
-  ProgramLiveness& program = liveness.programs[index];
-  program.live = true;
+void Collector::Collect(Liveness& liveness) {
+  std::vector<Reach> reaches;
+  for (const auto& [program, roots] : fixpoint_.roots()) {
+    reaches.push_back(Follow(program, roots, liveness.programs[program]));
+  }
+  // They read the same, and write nothing that lies near to what the other writes.
+  Decided decided;
+  const auto decide = [&] { decided = Decide(); };
+  const bool beside = engines_.size() > 1 && engines_[1] != nullptr;
+  const absl::Cleanup settle = [this] { fixpoint_.worker().Settle(); };
+  if (beside) fixpoint_.worker().Do(decide);
+  AddPrograms(reaches, liveness);
+  if (beside) {
+    fixpoint_.worker().Wait();
+  } else {
+    decide();
+  }
+  liveness.live_insns = decided.live_insns;
+  liveness.total_insns = static_cast<uint32_t>(object_.SlotCount());
+  liveness.decisions = std::move(decided.branches);
+  liveness.tail_calls = std::move(decided.tail_calls);
+}
+
+Collector::Reach Collector::Follow(uint32_t index, const Roots& roots, ProgramLiveness& program) {
+  Reach reach{.program = index, .places = {}};
   Engine& engine = *engines_[roots.engine];
   std::vector<uint32_t> reached = roots.contexts;
   std::set<uint32_t> seen(reached.begin(), reached.end());
-  std::map<uint32_t, Places> by_function;
   for (size_t next = 0; next < reached.size(); ++next) {
     const Place place{&engine, reached[next]};
-    by_function[(*place).function].push_back(place);
+    reach.places[(*place).function].push_back(place);
     for (const uint32_t callee : (*place).callees) {
       if (seen.insert(callee).second) reached.push_back(callee);
     }
@@ -38,16 +63,34 @@ void Collector::AddProgram(uint32_t index, const Roots& roots, Liveness& livenes
     seen_[roots.engine][place.context] = true;
     places_[(*place).function].push_back(place);
   }
-  maps_.assign(object_.maps.size(), false);
-  for (const auto& [function, places] : by_function) {
-    program.functions.insert(program.functions.end(), function);
-    AddCode(function, places, program, liveness);
+  return reach;
+}
+
+void Collector::AddPrograms(const std::vector<Reach>& reaches, Liveness& liveness) {
+  for (const Reach& reach : reaches) {
+    ProgramLiveness& program = liveness.programs[reach.program];
+    program.live = true;
+    maps_.assign(object_.maps.size(), false);
+    for (const auto& [function, places] : reach.places) {
+      liveness.functions[function].live = true;
+      program.functions.insert(program.functions.end(), function);
+      AddCode(function, places, program, liveness);
+    }
+    for (uint32_t map = 0; map < maps_.size(); ++map) {
+      if (!maps_[map]) continue;
+      program.maps.insert(program.maps.end(), map);
+      liveness.maps[map] = true;
+    }
   }
-  for (uint32_t map = 0; map < maps_.size(); ++map) {
-    if (!maps_[map]) continue;
-    program.maps.insert(program.maps.end(), map);
-    liveness.maps[map] = true;
+}
+
+Collector::Decided Collector::Decide() const {
+  Decided decided;
+  for (uint32_t i = 0; i < object_.functions.size(); ++i) {
+    if (!places_[i].empty()) AddFacts(i, decided);
   }
+  AddTailDecisions(decided);
+  return decided;
 }
 
 // By place: what is known of each block.
@@ -120,7 +163,7 @@ std::vector<uint32_t> Collector::Constants(const std::vector<Grounds>& grounds) 
   return constants;
 }
 
-void Collector::AddFacts(uint32_t function, Liveness& liveness) {
+void Collector::AddFacts(uint32_t function, Decided& decided) const {
   const Places& places = places_[function];
   const Cfg& cfg = places[0].engine->CfgOf(function);
   const std::vector<const BlockFact*> facts = FactsAt(places);
@@ -129,7 +172,7 @@ void Collector::AddFacts(uint32_t function, Liveness& liveness) {
     const Block& block = cfg.blocks[number];
     uint8_t flags = 0;
     for (const BlockFact* one : facts) flags |= one[number].flags;
-    if (flags & kReached) liveness.live_insns += block.end - block.begin;
+    if (flags & kReached) decided.live_insns += block.end - block.begin;
     const bool taken = (flags & kTaken) != 0;
     if (taken == ((flags & kNotTaken) != 0)) continue;
     grounds.clear();
@@ -137,11 +180,11 @@ void Collector::AddFacts(uint32_t function, Liveness& liveness) {
       const Origin origin = facts[i][number].origin;
       if (origin != 0) grounds.push_back({places[i].engine, origin});
     }
-    liveness.decisions.push_back({function, block.last(), taken, Constants(grounds)});
+    decided.branches.push_back({function, block.last(), taken, Constants(grounds)});
   }
 }
 
-void Collector::AddTailDecisions(Liveness& liveness) {
+void Collector::AddTailDecisions(Decided& decided) const {
   std::map<std::pair<uint32_t, uint32_t>, std::vector<Grounds>> calls;
   for (const Places& places : places_) {
     for (const Place& place : places) {
@@ -151,19 +194,8 @@ void Collector::AddTailDecisions(Liveness& liveness) {
     }
   }
   for (const auto& [call, grounds] : calls) {
-    liveness.tail_calls.push_back({call.first, call.second, true, Constants(grounds)});
+    decided.tail_calls.push_back({call.first, call.second, true, Constants(grounds)});
   }
-}
-
-void Collector::Finish(Liveness& liveness) {
-  for (uint32_t i = 0; i < object_.functions.size(); ++i) {
-    const std::vector<bool>& slots = liveness.functions[i].live_slots;
-    liveness.total_insns += static_cast<uint32_t>(slots.size());
-    if (places_[i].empty()) continue;
-    liveness.functions[i].live = true;
-    AddFacts(i, liveness);
-  }
-  AddTailDecisions(liveness);
 }
 
 }  // namespace bonsai::reachability

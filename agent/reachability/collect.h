@@ -2,6 +2,7 @@
 // From what the engine found to a Liveness; internal to reachability/.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "agent/reachability/fixpoint.h"
@@ -14,10 +15,8 @@ class Collector {
   // Both must outlive it.
   Collector(const Fixpoint& fixpoint, const object::ObjectSpec& object);
 
-  // Adds what a live program reaches.
-  void AddProgram(uint32_t program, const Roots& roots, Liveness& liveness);
-  // After all programs: what holds for the object as a whole.
-  void Finish(Liveness& liveness);
+  // Once.
+  void Collect(Liveness& liveness);
 
  private:
   struct Place {
@@ -33,14 +32,30 @@ class Collector {
     Origin origin = 0;
   };
 
+  // What one live program reaches: contexts by function.
+  struct Reach {
+    uint32_t program = 0;
+    std::map<uint32_t, Places> places;
+  };
+
+  // What holds for the object as a whole.
+  struct Decided {
+    std::vector<Decision> branches, tail_calls;
+    uint32_t live_insns = 0;
+  };
+
+  Reach Follow(uint32_t program, const Roots& roots, ProgramLiveness& liveness);
+  void AddPrograms(const std::vector<Reach>& reaches, Liveness& liveness);
+  Decided Decide() const;
   static std::vector<const BlockFact*> FactsAt(const Places& places);
   void AddCode(uint32_t function, const Places& places, ProgramLiveness& program,
                Liveness& liveness);
   void AddTails(const TailUse& use, ProgramLiveness& program);
-  void AddFacts(uint32_t function, Liveness& liveness);
-  void AddTailDecisions(Liveness& liveness);
+  void AddFacts(uint32_t function, Decided& decided) const;
+  void AddTailDecisions(Decided& decided) const;
   static std::vector<uint32_t> Constants(const std::vector<Grounds>& grounds);
 
+  const Fixpoint& fixpoint_;
   const Engines& engines_;
   const object::ObjectSpec& object_;
   const std::vector<TailTarget>& targets_;

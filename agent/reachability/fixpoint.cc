@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/reachability/fixpoint.h"
 
+#include <absl/cleanup/cleanup.h>
+
 #include <algorithm>
-#include <exception>
+#include <memory>
+#include <new>
 #include <string_view>
-#include <system_error>
-#include <thread>
 #include <unordered_map>
+#include <utility>
 
 namespace bonsai::reachability {
 namespace {
@@ -41,14 +43,28 @@ bool MayJumpTo(const TailUse& use, uint32_t map, uint32_t slot) {
          (use.slots.empty() || use.slots.Contains(slot));
 }
 
-Fixpoint::Fixpoint(const object::ObjectSpec& object, const constants::ConstantSet& constants)
+Fixpoint::Fixpoint(const object::ObjectSpec& object, const constants::ConstantSet& constants,
+                   Worker& worker)
     : object_(object),
       constants_(constants),
+      worker_(worker),
       targets_(TailTargets(object)),
       foreign_(ForeignTails()),
       live_(object.programs.size(), false) {
   engines_.resize(object.SlotCount() >= kSlotsOfLargeObject ? 2 : 1);
   wanted_.resize(engines_.size());
+}
+
+Fixpoint::~Fixpoint() {
+  // Thousands of small pieces. The end of an engine needs neither object nor constants.
+  if (engines_.size() < 2 || engines_[1] == nullptr) return;
+  try {
+    worker_.Do([engines = std::make_shared<Engines>(std::move(engines_))]() mutable {
+      engines.reset();
+    });
+  } catch (const std::bad_alloc&) {
+    // This thread does it.
+  }
 }
 
 absl::Status Fixpoint::Run(const std::vector<uint32_t>& entries) {
@@ -108,37 +124,21 @@ void Fixpoint::Start(uint32_t program, uint32_t engine) {
 }
 
 // Threads share the object and the constants, which no one changes, and nothing else: an engine and
-// what stands at its index are of one thread.
+// what stands at its index are of one thread at a time.
 void Fixpoint::RunEngines() {
   uint64_t waiting = 0;
   for (size_t i = 1; i < wanted_.size(); ++i) {
-    for (const uint32_t program : wanted_[i]) {
-      waiting += SlotsOf(program);
-    }
+    for (const uint32_t program : wanted_[i]) waiting += SlotsOf(program);
   }
-  // What a thread throws (no memory is left) goes on in this one.
-  std::vector<std::exception_ptr> thrown(engines_.size());
-  uint32_t next = 1;
-  {
-    std::vector<std::jthread> threads;
-    try {
-      for (; waiting >= kSlotsForThread && next < engines_.size(); ++next) {
-        threads.emplace_back([this, next, &thrown] {
-          try {
-            RunEngine(next);
-          } catch (...) {
-            thrown[next] = std::current_exception();
-          }
-        });
-      }
-    } catch (const std::system_error&) {
-      // No thread is to be had: this one does it all.
-    }
-    RunEngine(0);
-    for (; next < engines_.size(); ++next) RunEngine(next);
-  }
-  for (const std::exception_ptr& each : thrown) {
-    if (each != nullptr) std::rethrow_exception(each);
+  const bool beside = waiting >= kSlotsForThread;
+  // What this thread throws (no memory is left) it throws when the other is done.
+  const absl::Cleanup settle = [this] { worker_.Settle(); };
+  if (beside) worker_.Do([this] { RunEngine(1); });
+  RunEngine(0);
+  if (beside) {
+    worker_.Wait();
+  } else if (engines_.size() > 1) {
+    RunEngine(1);
   }
 }
 

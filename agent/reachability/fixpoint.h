@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "agent/reachability/engine.h"
+#include "agent/reachability/worker.h"
 
 namespace bonsai::reachability {
 
@@ -43,13 +44,18 @@ using Engines = std::vector<std::unique_ptr<Engine>>;
 
 class Fixpoint {
  public:
-  // Both must outlive it.
-  Fixpoint(const object::ObjectSpec& object, const constants::ConstantSet& constants);
+  // All must outlive it. `worker` runs the second engine, if there is one.
+  Fixpoint(const object::ObjectSpec& object, const constants::ConstantSet& constants,
+           Worker& worker);
+  ~Fixpoint();  // what two engines hold is given back by the worker, perhaps later
+  Fixpoint(const Fixpoint&) = delete;
+  Fixpoint& operator=(const Fixpoint&) = delete;
 
   // Once. The error is that of Engine::status().
   absl::Status Run(const std::vector<uint32_t>& entries);
 
   const Engines& engines() const { return engines_; }
+  Worker& worker() const { return worker_; }
   const std::map<uint32_t, Roots>& roots() const { return roots_; }  // by live program
   const std::vector<TailTarget>& targets() const { return targets_; }
 
@@ -64,6 +70,7 @@ class Fixpoint {
 
   const object::ObjectSpec& object_;
   const constants::ConstantSet& constants_;
+  Worker& worker_;
   const std::vector<TailTarget> targets_;
   const std::vector<uint32_t> foreign_;
   Engines engines_;

@@ -19,6 +19,8 @@
 
 namespace bonsai::reachability {
 
+class Worker;
+
 // A place where constants decide: a conditional branch that can go only one way, or a tail call
 // whose slot they choose. Indices as in ObjectSpec.
 struct Decision {
@@ -79,9 +81,11 @@ struct Liveness {
 
 // `entries`: programs that start alive; empty: all without a tail slot.
 // Fails only on malformed objects (InvalidArgument); never on unknown instructions.
+// `worker`: for large objects, which are analysed by two threads (ADR 0017); null: one for this time.
 absl::StatusOr<Liveness> Analyze(const object::ObjectSpec& object,
                                  const constants::ConstantSet& constants,
-                                 const std::vector<std::string>& entries = {});
+                                 const std::vector<std::string>& entries = {},
+                                 Worker* worker = nullptr);
 
 // Says why: fills in branches and the reasons of what Analyze() found for the same object and
 // constants. explain.h says more.

@@ -11,6 +11,7 @@
 
 #include "agent/reachability/what_if.h"
 #include "agent/reachability/what_if_values.h"
+#include "agent/reachability/worker.h"
 
 namespace bonsai::reachability {
 
@@ -29,7 +30,7 @@ class Trial {
   }
   absl::StatusOr<Liveness> Run() {
     ++analyses_;
-    return Analyze(object_, set_, entries_);
+    return Analyze(object_, set_, entries_, &worker_);
   }
   absl::StatusOr<Liveness> RunWith(uint32_t constant, int64_t value) {
     const int64_t before = Get(constant);
@@ -46,6 +47,7 @@ class Trial {
   constants::ConstantSet set_;
   const std::vector<std::string>& entries_;
   uint32_t analyses_ = 0;
+  Worker worker_;
 };
 
 // A change of this constant.

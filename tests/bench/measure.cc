@@ -16,6 +16,7 @@
 #include "agent/base/status.h"
 #include "agent/base/unique_fd.h"
 #include "agent/reachability/liveness.h"
+#include "agent/reachability/worker.h"
 
 namespace bonsai::bench {
 namespace {
@@ -107,11 +108,14 @@ double SecondsOf(clockid_t clock) {
 
 absl::StatusOr<Seconds> VerdictSeconds(const Subject& subject, Switches switches) {
   const Seconds begin{SecondsOf(CLOCK_MONOTONIC), SecondsOf(CLOCK_PROCESS_CPUTIME_ID)};
+  auto worker = std::make_unique<reachability::Worker>();
+  if (subject.bytes.size() >= reachability::kBytesOfLargeObject) worker->Start();
   ASSIGN_OR_RETURN(const object::ObjectSpec object, object::ReadBytes(subject.path, subject.bytes));
   ASSIGN_OR_RETURN(const reachability::Liveness liveness,
-                   reachability::Analyze(object, ConstantsFor(object, switches)));
-  const Seconds seconds{SecondsOf(CLOCK_MONOTONIC) - begin.wall,
-                        SecondsOf(CLOCK_PROCESS_CPUTIME_ID) - begin.cpu};
+                   reachability::Analyze(object, ConstantsFor(object, switches), {}, worker.get()));
+  Seconds seconds{.wall = SecondsOf(CLOCK_MONOTONIC) - begin.wall};
+  worker.reset();  // the kernel counts all of a thread's time once it has ended
+  seconds.cpu = SecondsOf(CLOCK_PROCESS_CPUTIME_ID) - begin.cpu;
   if (liveness.live_insns == 0) return base::Internal("analysing {}: all is dead", subject.path);
   return seconds;
 }

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/reachability/worker.h"
+
+#include <chrono>
+#include <system_error>
+#include <utility>
+
+namespace bonsai::reachability {
+namespace {
+
+void Await(std::binary_semaphore& semaphore) {
+  constexpr std::chrono::milliseconds kAwake{1};
+  const auto end = std::chrono::steady_clock::now() + kAwake;
+  do {
+    if (semaphore.try_acquire()) return;
+    std::this_thread::yield();
+  } while (std::chrono::steady_clock::now() < end);
+  semaphore.acquire();
+}
+
+}  // namespace
+
+Worker::~Worker() {
+  if (!thread_.joinable()) return;
+  Settle();
+  work_ = nullptr;
+  begin_.release();
+  thread_.join();
+}
+
+bool Worker::Start() {
+  if (thread_.joinable()) return true;
+  try {
+    thread_ = std::thread([this] { Run(); });
+  } catch (const std::system_error&) {
+    return false;
+  }
+  return true;
+}
+
+void Worker::Do(std::function<void()> work) {
+  Settle();
+  thrown_ = nullptr;
+  work_ = std::move(work);
+  if (!Start()) {
+    Work();
+    return;
+  }
+  busy_ = true;
+  begin_.release();
+}
+
+void Worker::Wait() {
+  Settle();
+  if (thrown_ != nullptr) std::rethrow_exception(std::exchange(thrown_, nullptr));
+}
+
+void Worker::Settle() noexcept {
+  if (std::exchange(busy_, false)) Await(done_);
+}
+
+void Worker::Run() {
+  for (Await(begin_); work_; Await(begin_)) {
+    Work();
+    done_.release();
+  }
+}
+
+// No exception may leave the thread: memory may run out.
+void Worker::Work() {
+  try {
+    work_();
+  } catch (...) {
+    thrown_ = std::current_exception();
+  }
+}
+
+}  // namespace bonsai::reachability
