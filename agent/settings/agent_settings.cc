@@ -82,7 +82,7 @@ std::vector<SettingSpec> Life() {
       Number("life-interval-ms", "life", 100, 0, 3600000,
              "Milliseconds from one generation to the next, at least."),
       Choice("life-seed", "life", {"glider", "gun", "random"}, "random",
-             "What a new board begins with; glider and gun only where they fit."),
+             "What a new board begins with; glider and gun where they fit, else random."),
   };
 }
 
