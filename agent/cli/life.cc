@@ -101,9 +101,10 @@ void Show(LifeScreen& screen, const v1::LifeBoard& board, bool paused, Style sty
 }
 
 absl::Status DrawLive(const Options& options, Client& client, Style style) {
+  const SignalsHeld held;
   // Before the terminal is taken: what is wrong is then said where it can be read.
   ASSIGN_OR_RETURN(const v1::LifeBoard first, client.GetBoard(TimeoutOf(options)));
-  ASSIGN_OR_RETURN(const auto screen, LifeScreen::Open());
+  ASSIGN_OR_RETURN(const auto screen, LifeScreen::Open(held));
   Client other(options.socket);  // one for each thread
   Watch watch(other);
   std::optional<v1::LifeBoard> board = first;

@@ -38,20 +38,26 @@ sigset_t Watched() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LifeScreen>> LifeScreen::Open() {
+SignalsHeld::SignalsHeld() {
+  const sigset_t watched = Watched();
+  ::pthread_sigmask(SIG_BLOCK, &watched, &before_);
+}
+
+SignalsHeld::~SignalsHeld() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+absl::StatusOr<std::unique_ptr<LifeScreen>> LifeScreen::Open(const SignalsHeld&) {
   std::unique_ptr<LifeScreen> screen(new LifeScreen());
   if (::tcgetattr(STDIN_FILENO, &screen->before_) != 0) {
     return base::ErrnoStatus(errno, "asking the terminal how it is set");
   }
   const sigset_t watched = Watched();
-  ::pthread_sigmask(SIG_BLOCK, &watched, &screen->mask_before_);
-  screen->changed_ = true;  // from here on there is something to put back
   screen->signals_ = base::UniqueFd(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!screen->signals_.valid()) return base::ErrnoStatus(errno, "making a signalfd");
   termios raw = screen->before_;
   raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | ISIG);
   raw.c_cc[VMIN] = 0;
   raw.c_cc[VTIME] = 0;
+  screen->changed_ = true;  // from here on there is something to put back
   if (::tcsetattr(STDIN_FILENO, TCSANOW, &raw) != 0) {
     return base::ErrnoStatus(errno, "setting up the terminal");
   }
@@ -63,7 +69,6 @@ LifeScreen::~LifeScreen() {
   if (!changed_) return;
   Write(kLeave);
   ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
-  ::pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
 }
 
 LifeScreen::Size LifeScreen::size() const {

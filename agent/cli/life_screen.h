@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A terminal in our hands: other screen, no cursor, keys without echo. Back as it was when this goes.
+// A terminal in our hands: other screen, no cursor, keys without echo. Back as it was when this goes,
+// for which no signal may end the process meanwhile.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -15,10 +16,22 @@
 
 namespace bonsai::cli {
 
+// Signals that end or resize are blocked in this thread, and in those that it starts, until it goes.
+class SignalsHeld {
+ public:
+  SignalsHeld();
+  ~SignalsHeld();
+  SignalsHeld(const SignalsHeld&) = delete;
+  SignalsHeld& operator=(const SignalsHeld&) = delete;
+
+ private:
+  sigset_t before_ = {};
+};
+
 class LifeScreen {
  public:
-  // Signals that end or resize are blocked in this thread, and so in those it starts, until it goes.
-  static absl::StatusOr<std::unique_ptr<LifeScreen>> Open();
+  // `held`: since before any other thread of the process was started; outlives the screen.
+  static absl::StatusOr<std::unique_ptr<LifeScreen>> Open(const SignalsHeld& held);
   ~LifeScreen();
   LifeScreen(const LifeScreen&) = delete;
   LifeScreen& operator=(const LifeScreen&) = delete;
@@ -42,7 +55,6 @@ class LifeScreen {
 
   base::UniqueFd signals_;
   termios before_ = {};
-  sigset_t mask_before_ = {};
   bool changed_ = false;
 };
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/control/life_runner.h"
 
+#include <cerrno>
+#include <chrono>
 #include <random>
+#include <thread>
 #include <utility>
 
 #include "agent/base/status.h"
@@ -51,10 +54,19 @@ bool IsBoardOf(const settings::Settings& settings, const life_state& state) {
          state.height == settings.Uint("life-height") && state.seeds % 2 == 0;
 }
 
+// A timer's memory is allocated without waiting for anything (6.18), which fails now and then on a busy
+// node that has plenty.
+constexpr int kAttempts = 50;
+constexpr std::chrono::milliseconds kBetweenAttempts{1};
+
 absl::Status Run(const base::UniqueFd& program, const std::string& name) {
-  auto result = kernel::RunProgram(program.get(), {}, {});
-  if (!result.ok()) return base::Annotate(result.status(), "running " + name);
-  const int error = -static_cast<int>(result->retval);
+  int error = ENOMEM;
+  for (int attempt = 0; attempt < kAttempts && error == ENOMEM; ++attempt) {
+    if (attempt > 0) std::this_thread::sleep_for(kBetweenAttempts);
+    auto result = kernel::RunProgram(program.get(), {}, {});
+    if (!result.ok()) return base::Annotate(result.status(), "running " + name);
+    error = -static_cast<int>(result->retval);
+  }
   return error == 0 ? absl::OkStatus() : base::ErrnoStatus(error, "running " + name);
 }
 

@@ -200,7 +200,7 @@ Totals TotalsOf(const LoadPlan& plan, const MapUses& maps) {
     totals.map_bytes += BytesBefore(map, maps);
   }
   for (const ProgramPlan& program : plan.programs) {
-    if (program.load && !program.by_agent) ++(program.is_tail ? totals.tail_calls : totals.programs);
+    if (program.load) ++(program.is_tail ? totals.tail_calls : totals.programs);
   }
   for (const ObjectPlan& object : plan.objects) {
     if (object.needed) totals.live_insns += object.live_insns;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -26,7 +27,7 @@ constexpr uint32_t kZero = 0;
 
 struct Result {
   uint32_t width = 0, height = 0;
-  double kernel_ns = 1e18, native_ns = 1e18;  // the least mean generation of a turn
+  double kernel_ns = 1e18, native_ns = 1e18, vector_ns = 1e18;  // the least mean of a turn
   double slice_ns = 0;                        // the longest
   bool equal = true;                          // both made the same populations
 };
@@ -54,8 +55,12 @@ class Board {
   Result Measure() {
     Seed();
     for (int turn = 0; turn < kTurns; ++turn) {
-      const uint64_t kernel = KernelTurn(), native = NativeTurn();
-      result_.equal &= kernel == native;
+      const uint64_t kernel = KernelTurn();
+      const std::vector<life_row> begin = here_;
+      const uint64_t vector = NativeTurn(life_vector_generation, result_.vector_ns);
+      here_ = begin;
+      const uint64_t native = NativeTurn(life_native_generation, result_.native_ns);
+      result_.equal &= kernel == native && kernel == vector;
     }
     result_.slice_ns = static_cast<double>(State().longest_ns);
     return result_;
@@ -77,9 +82,14 @@ class Board {
     });
   }
 
+  // On a busy machine the kernel now and then has no memory for a timer at hand, and waits for none.
   void Run(const char* program) {
-    LIBBPF_OPTS(bpf_test_run_opts, options);
-    bpf_prog_test_run_opts(datapath_.ProgramFd(program), &options);
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      LIBBPF_OPTS(bpf_test_run_opts, options);
+      bpf_prog_test_run_opts(datapath_.ProgramFd(program), &options);
+      if (static_cast<int>(options.retval) != -ENOMEM) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
   }
 
   life_state State() { return *datapath_.Get<life_state>("life_state", kZero); }
@@ -105,16 +115,15 @@ class Board {
     return after.population;
   }
 
-  uint64_t NativeTurn() {
+  uint64_t NativeTurn(decltype(life_native_generation)& generation, double& least) {
     uint64_t population = 0;
     const auto begin = Clock::now();
     for (uint64_t g = 0; g < kGenerations; ++g) {
-      population =
-          life_native_generation(here_.data(), there_.data(), result_.width, result_.height);
+      population = generation(here_.data(), there_.data(), result_.width, result_.height);
       here_.swap(there_);
     }
     const std::chrono::duration<double, std::nano> took = Clock::now() - begin;
-    result_.native_ns = std::min(result_.native_ns, took.count() / kGenerations);
+    least = std::min(least, took.count() / kGenerations);
     return population;
   }
 
@@ -137,13 +146,16 @@ int Main(int argc, char** argv) {
     }
     const Result result = board.Measure();
     const double cells = double(width) * height;
-    std::printf("%ux%u: kernel %.2f, native %.2f G cells/s, ratio %.2f, longest slice %.0f us%s\n",
+    std::printf("%ux%u: kernel %.2f, native %.2f (%.2f times), for vectors %.2f (%.2f times) G cells/s, "
+                "longest slice %.0f us%s\n",
                 width, height, cells / result.kernel_ns, cells / result.native_ns,
-                result.native_ns / result.kernel_ns, result.slice_ns / 1e3,
+                result.native_ns / result.kernel_ns, cells / result.vector_ns,
+                result.vector_ns / result.kernel_ns, result.slice_ns / 1e3,
                 result.equal ? "" : ", NOT EQUAL");
     if (!result.equal) return 1;
     results.push_back({{"width", width}, {"height", height}, {"kernel_ns", result.kernel_ns},
-                       {"native_ns", result.native_ns}, {"slice_ns", result.slice_ns}});
+                       {"native_ns", result.native_ns}, {"vector_ns", result.vector_ns},
+                       {"slice_ns", result.slice_ns}});
   }
   if (argc > 1) std::ofstream(argv[1]) << results.dump(2) << "\n";
   return 0;

@@ -104,10 +104,11 @@ class LifeNode : public ::testing::Test {
   // What of feature life is pinned or held.
   std::vector<std::pair<std::string, unsigned>> Ids() const {
     std::vector<std::pair<std::string, unsigned>> ids;
-    for (const auto& map : cluster.Ctl("maps")["maps"]) {
+    const json maps = cluster.Ctl("maps"), programs = cluster.Ctl("programs");
+    for (const auto& map : maps["maps"]) {
       if (map["feature"] == "life" && map["id"] != 0) ids.emplace_back("map", map["id"]);
     }
-    for (const auto& program : cluster.Ctl("programs")["programs"]) {
+    for (const auto& program : programs["programs"]) {
       if (program["object"] == "life" && program["id"] != 0) ids.emplace_back("prog", program["id"]);
     }
     return ids;
@@ -169,6 +170,7 @@ TEST_F(LifeNode, FreesEverythingWhenTurnedOff) {
   EXPECT_EQ(ids.size(), 7u);  // five maps, two programs
   EXPECT_EQ(cluster.Metric("bonsai_life_paused"), 0);
   EXPECT_GT(cluster.Ctl("status").value("/life/width"_json_pointer, 0), 0);
+  EXPECT_THAT(cluster.RawCtl("status").output, HasSubstr("Life           generation "));
   cluster.ChangeConfig({{"enable-game-of-life", "false"}});
   ASSERT_TRUE(cluster.WaitInSync());
   EXPECT_TRUE(WaitFor([&] { return StillThere(ids).empty(); })) << StillThere(ids);

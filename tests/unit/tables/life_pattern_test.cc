@@ -52,7 +52,7 @@ TEST(ParseLifeRle, SaysWhereItIsWrong) {
   EXPECT_THAT(Refusal("x = 99999999999999999999, y = 3\no!"), HasSubstr("1..2048"));
   EXPECT_THAT(Refusal("x = -3, y = 3\no!"), HasSubstr("1..2048"));
   EXPECT_THAT(Refusal("x = 3, y = 3, rule = B36/S23\no!"),
-              AllOf(HasSubstr("line 1, column 21"), HasSubstr("B3/S23")));
+              AllOf(HasSubstr("line 1, column 22"), HasSubstr("B3/S23")));
   EXPECT_THAT(Refusal("x = 3, y = 3, role = B3/S23\no!"), HasSubstr("'u'"));
   EXPECT_THAT(Refusal("x = 3, y = 3\nbo$\n2bX!"),
               AllOf(HasSubstr("line 3, column 3"), HasSubstr("'X'")));
