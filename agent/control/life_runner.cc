@@ -21,11 +21,6 @@ using tables::LifeView;
 constexpr uint64_t kNanosPerMilli = 1'000'000;
 constexpr char kObject[] = "life", kStart[] = "life_start", kStop[] = "life_stop";
 
-template <typename... Visitors>
-struct Overloaded : Visitors... {
-  using Visitors::operator()...;
-};
-
 absl::StatusOr<std::shared_ptr<const tables::LifeMaps>> OpenMaps(const load::Loaded& loaded) {
   const kernel::BpfMap* even = loaded.FindMap("life_even");
   const kernel::BpfMap* odd = loaded.FindMap("life_odd");
@@ -40,8 +35,11 @@ absl::StatusOr<std::shared_ptr<const tables::LifeMaps>> OpenMaps(const load::Loa
       tables::LifeMaps{std::move(own_even), std::move(own_odd), std::move(own_state)});
 }
 
-LifeGrid FirstBoard(const std::string& name, uint32_t width, uint32_t height) {
-  if (const auto named = tables::NamedLifePattern(name); named.ok()) {
+LifeGrid FirstBoard(const settings::Settings& settings) {
+  const auto width = static_cast<uint32_t>(settings.Uint("life-width"));
+  const auto height = static_cast<uint32_t>(settings.Uint("life-height"));
+  const auto named = tables::NamedLifePattern(settings.String("life-seed"));
+  if (named.ok()) {
     auto placed = tables::PlaceLifePattern(*named, width, height);
     if (placed.ok()) return *std::move(placed);
   }
@@ -68,6 +66,31 @@ absl::Status Run(const base::UniqueFd& program, const std::string& name) {
     error = -static_cast<int>(result->retval);
   }
   return error == 0 ? absl::OkStatus() : base::ErrnoStatus(error, "running " + name);
+}
+
+absl::Status Seed(const report::LifeSeed& seed, const tables::LifeMaps& maps, life_state& state) {
+  if (!seed.pattern) {
+    const LifeGrid grid = tables::RandomLife(state.width, state.height, seed.number);
+    return tables::WriteLife(maps, grid, state);
+  }
+  ASSIGN_OR_RETURN(const LifeGrid grid,
+                   tables::PlaceLifePattern(*seed.pattern, state.width, state.height));
+  return tables::WriteLife(maps, grid, state);
+}
+
+// While the timer stands still.
+absl::Status Perform(const report::LifeAction& action, const tables::LifeMaps& maps,
+                     life_state& state) {
+  if (const auto* seed = std::get_if<report::LifeSeed>(&action)) return Seed(*seed, maps, state);
+  if (std::holds_alternative<report::LifePause>(action)) state.run_until = state.generation;
+  if (std::holds_alternative<report::LifeResume>(action)) state.run_until = tables::kLifeForever;
+  if (const auto* step = std::get_if<report::LifeStep>(&action)) {
+    state.run_until = state.generation + step->generations;
+  }
+  if (const auto* speed = std::get_if<report::LifeSpeed>(&action)) {
+    state.interval_ns = static_cast<uint64_t>(speed->interval.count());
+  }
+  return absl::OkStatus();
 }
 
 absl::Status WhyNone(const settings::Settings& settings) {
@@ -103,21 +126,16 @@ absl::Status LifeRunner::Adopt(const load::Loaded& loaded, const settings::Setti
   ASSIGN_OR_RETURN(maps_, OpenMaps(loaded));
   const kernel::BpfMap* events = loaded.FindMap("life_events");
   RETURN_IF_ERROR(feed_.Replace(events == nullptr ? -1 : events->fd()));
-  return Held(/*with_board=*/false, [&](life_state& state) {
-           const auto interval = static_cast<uint32_t>(settings.Uint("life-interval-ms"));
-           const bool fresh = state.width == 0;
-           if (fresh || state.interval_ms != interval) {
-             state.interval_ms = interval;
-             state.interval_ns = interval * kNanosPerMilli;
-           }
-           if (IsBoardOf(settings, state)) return absl::OkStatus();
-           return tables::WriteLife(
-               *maps_,
-               FirstBoard(settings.String("life-seed"),
-                          static_cast<uint32_t>(settings.Uint("life-width")),
-                          static_cast<uint32_t>(settings.Uint("life-height"))),
-               state);
-         }).status();
+  const auto adopt = [&](life_state& state) {
+    const auto interval = static_cast<uint32_t>(settings.Uint("life-interval-ms"));
+    if (state.width == 0 || state.interval_ms != interval) {
+      state.interval_ms = interval;
+      state.interval_ns = interval * kNanosPerMilli;
+    }
+    if (IsBoardOf(settings, state)) return absl::OkStatus();
+    return tables::WriteLife(*maps_, FirstBoard(settings), state);
+  };
+  return Held(/*with_board=*/false, adopt).status();
 }
 
 absl::StatusOr<LifeView> LifeRunner::Held(bool with_board, const Change& change) {
@@ -140,47 +158,8 @@ absl::StatusOr<LifeView> LifeRunner::Held(bool with_board, const Change& change)
 }
 
 absl::StatusOr<LifeView> LifeRunner::Do(const report::LifeAction& action) {
-  const auto nothing = [](life_state&) { return absl::OkStatus(); };
-  return std::visit(
-      Overloaded{
-          [&](const report::LifeHold&) { return Held(true, nothing); },
-          [&](const report::LifeSeed& seed) {
-            return Held(false, [&](life_state& state) -> absl::Status {
-              if (!seed.pattern) {
-                return tables::WriteLife(
-                    *maps_, tables::RandomLife(state.width, state.height, seed.number), state);
-              }
-              ASSIGN_OR_RETURN(const LifeGrid grid, tables::PlaceLifePattern(
-                                                        *seed.pattern, state.width, state.height));
-              return tables::WriteLife(*maps_, grid, state);
-            });
-          },
-          [&](const report::LifePause&) {
-            return Held(false, [](life_state& state) {
-              state.run_until = state.generation;
-              return absl::OkStatus();
-            });
-          },
-          [&](const report::LifeResume&) {
-            return Held(false, [](life_state& state) {
-              state.run_until = tables::kLifeForever;
-              return absl::OkStatus();
-            });
-          },
-          [&](const report::LifeStep& step) {
-            return Held(false, [&](life_state& state) {
-              state.run_until = state.generation + step.generations;
-              return absl::OkStatus();
-            });
-          },
-          [&](const report::LifeSpeed& speed) {
-            return Held(false, [&](life_state& state) {
-              state.interval_ns = static_cast<uint64_t>(speed.interval.count());
-              return absl::OkStatus();
-            });
-          },
-      },
-      action);
+  const bool holds = std::holds_alternative<report::LifeHold>(action);
+  return Held(holds, [&](life_state& state) { return Perform(action, *maps_, state); });
 }
 
 void LifeRunner::Serve() {

@@ -49,14 +49,17 @@ Reconciler::Reconciler(const Options& options, const settings::Schema& schema, D
 
 void Reconciler::Run(std::stop_token stop) {
   Events events = kConfigChanged | kManifestsChanged | kNetworkChanged;
+  Clock::time_point due{};
   while (!stop.stop_requested()) {
     life_.Serve();
-    if (events != kLifeAsked) {  // which comes many times a second and changes nothing else
+    // Who asks about the board may come many times a second, and changes nothing else.
+    if (events != kLifeAsked || Clock::now() >= due) {
       Step(events);
       publisher_.Publish(Observe());
       ReconcileFlowReader();
+      due = NextWake();
     }
-    events = inbox_.Take(NextWake(), stop);
+    events = inbox_.Take(due, stop);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "agent/base/status.h"
 
@@ -114,42 +115,63 @@ grpc::Status LifeService::GetBoard(grpc::ServerContext* context, const v1::GetBo
   return grpc::Status::OK;
 }
 
+// One of those who watch: what it was sent last, and when it may be sent more.
+class LifeService::Watcher {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Watcher(std::atomic<int>& watchers, double interval_seconds)
+      : watchers_(watchers),
+        number_(++watchers),
+        // The comparison is false for what is no number, too.
+        interval_(interval_seconds > kShortestWatch ? std::min(interval_seconds, kLongestInterval)
+                                                    : kShortestWatch) {}
+  ~Watcher() { --watchers_; }
+  Watcher(const Watcher&) = delete;
+  Watcher& operator=(const Watcher&) = delete;
+
+  bool granted() const { return number_ <= kMostWatchers; }
+  // Returns in kTick at the latest. Whether the time has come.
+  bool IsTime() const {
+    const Clock::time_point now = Clock::now();
+    if (now >= next_) return true;
+    std::this_thread::sleep_until(std::min(next_, now + kTick));
+    return false;
+  }
+  // Whether the client takes more.
+  bool Send(const tables::LifeView& view, grpc::ServerWriter<v1::WatchBoardResponse>& writer) {
+    const std::pair now{view.state.seeds, view.state.generation};
+    if (now == sent_) return true;
+    sent_ = now;
+    next_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(interval_);
+    v1::WatchBoardResponse response;
+    *response.mutable_board() = ToLifeBoard(view);
+    return writer.Write(response);
+  }
+
+ private:
+  std::atomic<int>& watchers_;
+  const int number_;
+  const std::chrono::duration<double> interval_;
+  Clock::time_point next_{};
+  std::pair<__u64, __u64> sent_{1, 0};  // the number of seeds is never odd in an answer
+};
+
 grpc::Status LifeService::WatchBoard(grpc::ServerContext* context,
                                      const v1::WatchBoardRequest* request,
                                      grpc::ServerWriter<v1::WatchBoardResponse>* writer) {
-  const struct Place {
-    explicit Place(std::atomic<int>& taken) : taken(taken), number(++taken) {}
-    ~Place() { --taken; }
-    std::atomic<int>& taken;
-    const int number;
-  } place(watchers_);
-  if (place.number > kMostWatchers) {
+  Watcher watcher(watchers_, request->interval_seconds());
+  if (!watcher.granted()) {
     return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
                         fmt::format("watching the board: {} watch already", kMostWatchers));
   }
-  // The comparison is false for what is no number, too.
-  const double wanted = request->interval_seconds();
-  const std::chrono::duration<double> interval(
-      wanted > kShortestWatch ? std::min(wanted, kLongestInterval) : kShortestWatch);
   const auto gone = Gone(*context);
   uint64_t told = 0;
-  std::pair<__u64, __u64> sent{1, 0};  // seeds are never odd in an answer
-  auto next = std::chrono::steady_clock::now();
   while (!gone()) {
-    if (std::chrono::steady_clock::now() < next) {
-      std::this_thread::sleep_until(std::min(next, std::chrono::steady_clock::now() + kTick));
-      continue;
-    }
+    if (!watcher.IsTime()) continue;
     const auto view = desk_.Read(gone);
     if (!view.ok()) return Failed(view.status());
-    if (const std::pair now{view->state.seeds, view->state.generation}; now != sent) {
-      v1::WatchBoardResponse response;
-      *response.mutable_board() = ToLifeBoard(*view);
-      if (!writer->Write(response)) break;
-      sent = now;
-      next = std::chrono::steady_clock::now() +
-             std::chrono::duration_cast<std::chrono::steady_clock::duration>(interval);
-    }
+    if (!watcher.Send(*view, *writer)) break;
     told = desk_.WaitForNews(told, kTick);
   }
   return ending_ ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "the agent stops")

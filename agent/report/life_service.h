@@ -29,6 +29,8 @@ class LifeService final : public v1::Life::Service {
                             v1::ControlBoardResponse* response) override;
 
  private:
+  class Watcher;
+
   LifeDesk::Cancelled Gone(const grpc::ServerContext& context) const;
   grpc::Status Failed(const absl::Status& status) const;
   absl::Status WaitForStep(uint64_t seeds, uint64_t generation, const LifeDesk::Cancelled& gone,
