@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstring>
 #include <functional>
+#include <ostream>
 #include <thread>
 
 #include "tests/datapath/fixture.h"
@@ -129,6 +130,9 @@ struct Size {
   uint32_t width, height;
   uint64_t generations;
 };
+std::ostream& operator<<(std::ostream& out, const Size& size) {
+  return out << size.width << "x" << size.height << " for " << size.generations;
+}
 
 class LifeOfSize : public Life, public ::testing::WithParamInterface<Size> {};
 
