@@ -2,16 +2,12 @@
 /*
  * Every map of the datapath, unconditionally: cutting away what is not used is the agent's work.
  * A map of the same name in two objects is one map. Names are at most 15 characters.
- * The two tail-call arrays belong to one object each and stand in that object's file.
+ * The two tail-call arrays and the maps of life belong to one object each and stand with its code.
  */
 #pragma once
 
 #include "contract.h"
 #include "section.h"
-
-struct life_timer {
-	struct bpf_timer timer;
-};
 
 /* ---- conntrack: feature conntrack, setting ct-entries ---- */
 struct {
@@ -144,39 +140,3 @@ struct {
 	__type(value, struct metrics_value);
 	__uint(max_entries, METRICS_SLOTS);
 } metrics SEC(".maps") MAP_FEATURE("datapath-metrics");
-
-/* ---- life: two boards, of which one is whole while the other is computed ---- */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__type(key, __u32); /* row */
-	__type(value, struct life_row);
-	__uint(max_entries, 128);
-} life_even SEC(".maps") MAP_FEATURE("life") MAP_SIZED_BY("life-height") MAP_RESIZED_EMPTY;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__type(key, __u32);
-	__type(value, struct life_row);
-	__uint(max_entries, 128);
-} life_odd SEC(".maps") MAP_FEATURE("life") MAP_SIZED_BY("life-height") MAP_RESIZED_EMPTY;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__type(key, __u32);
-	__type(value, struct life_state);
-	__uint(max_entries, 1);
-} life_state SEC(".maps") MAP_FEATURE("life");
-
-/* The timer that runs the board, with or without an agent, for as long as this map is pinned. Apart
- * from the state: to write an array element from user space stops the timer in it. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__type(key, __u32);
-	__type(value, struct life_timer);
-	__uint(max_entries, 1);
-} life_timer SEC(".maps") MAP_FEATURE("life");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 16); /* struct life_event */
-} life_events SEC(".maps") MAP_FEATURE("life");

@@ -11,7 +11,7 @@
 #pragma once
 
 #include "../include/config.h"
-#include "../include/maps.h"
+#include "life_maps.h"
 #include "life_rule.h"
 
 #define LIFE_SLICE_WORDS 16384
