@@ -12,6 +12,7 @@
 #include "agent/base/status.h"
 #include "agent/base/unique_fd.h"
 #include "bonsai/v1/agent.grpc.pb.h"
+#include "bonsai/v1/life.grpc.pb.h"
 
 namespace bonsai::cli {
 namespace {
@@ -50,8 +51,12 @@ const char* Advice(int error_number) {
 
 struct Client::State {
   explicit State(const std::string& socket_path)
-      : stub(v1::Agent::NewStub(MakeChannel(socket_path))) {}
+      : channel(MakeChannel(socket_path)),
+        stub(v1::Agent::NewStub(channel)),
+        life(v1::Life::NewStub(channel)) {}
+  const std::shared_ptr<grpc::Channel> channel;
   const std::unique_ptr<v1::Agent::Stub> stub;
+  const std::unique_ptr<v1::Life::Stub> life;
 };
 
 Client::Client(std::string socket_path) : socket_path_(std::move(socket_path)) {}
@@ -141,6 +146,50 @@ absl::StatusOr<v1::PlanChangeResponse> Client::PlanChange(const v1::PlanChangeRe
   v1::PlanChangeResponse response;
   RETURN_IF_ERROR(FromGrpc(state_->stub->PlanChange(&context, request, &response), socket_path_));
   return response;
+}
+
+absl::StatusOr<v1::LifeBoard> Client::GetBoard(Timeout timeout) {
+  RETURN_IF_ERROR(Connect());
+  grpc::ClientContext context;
+  SetDeadline(context, timeout);
+  v1::GetBoardResponse response;
+  RETURN_IF_ERROR(FromGrpc(
+      state_->life->GetBoard(&context, v1::GetBoardRequest(), &response), socket_path_));
+  return std::move(*response.mutable_board());
+}
+
+absl::StatusOr<v1::LifeState> Client::SeedBoard(const v1::SeedBoardRequest& request,
+                                                Timeout timeout) {
+  RETURN_IF_ERROR(Connect());
+  grpc::ClientContext context;
+  SetDeadline(context, timeout);
+  v1::SeedBoardResponse response;
+  RETURN_IF_ERROR(FromGrpc(state_->life->SeedBoard(&context, request, &response), socket_path_));
+  return std::move(*response.mutable_state());
+}
+
+absl::StatusOr<v1::LifeState> Client::ControlBoard(const v1::ControlBoardRequest& request,
+                                                   Timeout timeout) {
+  RETURN_IF_ERROR(Connect());
+  grpc::ClientContext context;
+  SetDeadline(context, timeout);
+  v1::ControlBoardResponse response;
+  RETURN_IF_ERROR(FromGrpc(state_->life->ControlBoard(&context, request, &response), socket_path_));
+  return std::move(*response.mutable_state());
+}
+
+absl::Status Client::WatchBoard(double interval_seconds, std::stop_token stop,
+                                const std::function<void(const v1::LifeBoard&)>& receive) {
+  RETURN_IF_ERROR(Connect());
+  grpc::ClientContext context;
+  v1::WatchBoardRequest request;
+  request.set_interval_seconds(interval_seconds);
+  auto reader = state_->life->WatchBoard(&context, request);
+  const std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
+  v1::WatchBoardResponse response;
+  while (reader->Read(&response)) receive(response.board());
+  const grpc::Status status = reader->Finish();
+  return stop.stop_requested() ? absl::OkStatus() : FromGrpc(status, socket_path_);
 }
 
 absl::Status Client::StreamFlows(

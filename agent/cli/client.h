@@ -9,9 +9,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "bonsai/v1/agent.pb.h"
+#include "bonsai/v1/life.pb.h"
 
 namespace bonsai::cli {
 
@@ -31,6 +33,15 @@ class Client {
   // Errors as of Get.
   absl::StatusOr<v1::PlanChangeResponse> PlanChange(const v1::PlanChangeRequest& request,
                                                     Timeout timeout);
+
+  // ---- bonsai.v1.Life; errors as of Get ----
+  absl::StatusOr<v1::LifeBoard> GetBoard(Timeout timeout);
+  absl::StatusOr<v1::LifeState> SeedBoard(const v1::SeedBoardRequest& request, Timeout timeout);
+  absl::StatusOr<v1::LifeState> ControlBoard(const v1::ControlBoardRequest& request,
+                                             Timeout timeout);
+  // Calls `receive` for each board until the stream ends, or `stop` asks for it, which is no error.
+  absl::Status WatchBoard(double interval_seconds, std::stop_token stop,
+                          const std::function<void(const v1::LifeBoard&)>& receive);
 
   // Calls `receive` for each message until the stream ends. No timeout: none. A stream that follows
   // and ends by the timeout is no error.

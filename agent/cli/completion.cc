@@ -17,6 +17,8 @@ _agentctl() {{
     -f|--socket|--config|--current) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --why) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -W "map/ program/ function/" -- "$current")); return ;;
     analyze) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    life) COMPREPLY=($(compgen -W "seed pause resume step speed --once" -- "$current")); return ;;
+    seed) COMPREPLY=($(compgen -W "glider gun random" -- "$current") $(compgen -f -- "$current")); return ;;
     explain) COMPREPLY=($(compgen -W "map program function setting" -- "$current")); return ;;
     completion) COMPREPLY=($(compgen -W "bash" -- "$current")); return ;;
   esac

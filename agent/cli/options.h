@@ -8,6 +8,7 @@
 
 #include "agent/cli/analyze_options.h"
 #include "agent/cli/explain.h"
+#include "agent/cli/life_options.h"
 #include "agent/cli/plan_options.h"
 #include "agent/control/uninstall.h"
 #include "bonsai/v1/agent.pb.h"
@@ -26,6 +27,7 @@ struct Options {
   AnalyzeOptions analyze;
   ExplainOptions explain;
   PlanOptions plan;
+  LifeOptions life;
   control::UninstallOptions uninstall;
 };
 

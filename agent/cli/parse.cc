@@ -137,6 +137,35 @@ void AddExplain(CLI::App& app, ExplainOptions& options, Raw& raw) {
   explain->footer(kExplainFooter);
 }
 
+constexpr char kLifeFooter[] =
+    "Without an action the board is drawn, live on a terminal, else once; what does not fit on the\n"
+    "screen is cut away around the middle. Keys: q leaves, p or space pauses, s steps. -o json and yaml\n"
+    "have the numbers and the board as RLE, which seed reads back.\n"
+    "PATTERN is glider, gun, random or a file in RLE, the format of Life collections; it goes to the\n"
+    "middle of the board. step returns when its generations are there.\n"
+    "Exit codes: 0 ok, 1 no answer or no board, 2 anything given that cannot be.";
+
+void AddLife(CLI::App& app, LifeOptions& options) {
+  CLI::App* life = app.add_subcommand("life", "The Game of Life that the kernel plays");
+  life->require_subcommand(0, 1);
+  life->add_flag("--once", options.once, "Draw it once");
+  CLI::App* seed = life->add_subcommand("seed", "Put a pattern on the board");
+  seed->add_option("PATTERN", options.pattern, "glider, gun, random or FILE.rle")->required();
+  seed->add_option("--number", options.number, "Of random: the same number, the same board");
+  life->add_subcommand("pause", "Let the board stand still");
+  life->add_subcommand("resume", "Let it go on");
+  CLI::App* step = life->add_subcommand("step", "Compute some generations, then stand still");
+  step->add_option("N", options.generations, "How many")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  CLI::App* speed = life->add_subcommand("speed", "Time from one generation to the next");
+  speed->add_option("MS", options.interval_ms, "Milliseconds, at least; 0: as fast as it may")
+      ->required()
+      ->check(CLI::Range(0.0, 3600000.0));
+  for (CLI::App* action : life->get_subcommands({})) action->fallthrough();
+  life->footer(kLifeFooter);
+}
+
 v1::ExplainKind ExplainKindOf(const std::string& word) {
   if (word == "map") return v1::EXPLAIN_KIND_MAP;
   if (word == "program") return v1::EXPLAIN_KIND_PROGRAM;
@@ -233,6 +262,10 @@ void Finish(const CLI::App& app, const Flags& flags, const Raw& raw, Parsed& par
   options.explain.request.set_kind(ExplainKindOf(raw.explain_kind));
   options.explain.request.set_name(raw.explain_name);
   const std::string& command = options.command;
+  if (command == "life") {
+    const auto actions = app.get_subcommands().front()->get_subcommands();
+    if (!actions.empty()) options.life.action = actions.front()->get_name();
+  }
   if (command == "completion") parsed.completion = Completion(app);
   if (options.format == Format::kDot && command != "analyze") {
     parsed.exit = Refuse("-o dot is for analyze alone");
@@ -240,7 +273,7 @@ void Finish(const CLI::App& app, const Flags& flags, const Raw& raw, Parsed& par
              (options.analyze.what_if || !options.analyze.whys.empty())) {
     parsed.exit = Refuse("--why and --what-if are not for -o dot");
   } else if (options.watch &&
-             (command == "flows" || command == "analyze" || command == "plan" ||
+             (command == "flows" || command == "analyze" || command == "life" || command == "plan" ||
               command == "uninstall" || command == "completion")) {
     parsed.exit = Refuse(command == "flows" ? "--watch is not for flows; use --follow"
                                             : "--watch is not for " + command);
@@ -265,6 +298,7 @@ Parsed ParseCommandLine(int argc, const char* const* argv) {
   AddExplain(app, parsed.options.explain, raw);
   AddPlan(app, parsed.options.plan);
   AddUninstall(app, parsed.options.uninstall);
+  AddLife(app, parsed.options.life);
   AddOffline(app, parsed.options, raw);
   try {
     app.parse(argc, argv);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/cli/render.h"
+#include "agent/cli/life_draw.h"
 #include "agent/cli/units.h"
 
 namespace bonsai::cli {
@@ -195,6 +196,11 @@ std::string PressureText(const v1::GetStatusResponse& status) {
   return text;
 }
 
+std::string LifeText(const v1::LifeState& life) {
+  return DescribeLife(life) + fmt::format("; {:.3f} ms of CPU each",
+                                          life.last_cpu_seconds() * 1e3);
+}
+
 // The two that change most; the others are in -o json.
 void AddSizing(const v1::GetStatusResponse& status, Screen& screen) {
   std::vector<const v1::SizingAdvice*> advices;
@@ -264,6 +270,7 @@ std::string Render(const v1::GetStatusResponse& status, Style style, std::time_t
   screen.Paragraph("Maps", MemoryText(status.memory()));
   screen.Paragraph("State", StateText(status, now));
   screen.Paragraph("Pressure", PressureText(status));
+  if (status.has_life()) screen.Paragraph("Life", LifeText(status.life()));
   AddSizing(status, screen);
   AddProblems(status, now, screen);
   return screen.Text();

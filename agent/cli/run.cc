@@ -22,6 +22,7 @@
 #include "agent/cli/client.h"
 #include "agent/cli/document.h"
 #include "agent/cli/explain.h"
+#include "agent/cli/life.h"
 #include "agent/cli/options.h"
 #include "agent/cli/plan.h"
 #include "agent/cli/render.h"
@@ -122,6 +123,14 @@ int ShowExplanation(const Session& session) {
   return kExitOk;
 }
 
+int ShowLife(const Session& session) {
+  const bool live = ::isatty(STDIN_FILENO) && ::isatty(STDOUT_FILENO);
+  const auto text = PlayLife(session.options, session.client, session.style, live);
+  if (!text.ok()) return Fail(text.status());
+  std::cout << *text << std::flush;
+  return kExitOk;
+}
+
 std::string Document(const Analysis& analysis, const Answers& answers, Format format,
                      Style style) {
   if (format == Format::kTable && !answers.empty()) return AnswersTable(analysis, answers, style);
@@ -208,6 +217,7 @@ const std::map<std::string, Command>& Commands() {
       {"version", ShowVersion},
       {"flows", ShowFlows},
       {"explain", ShowExplanation},
+      {"life", ShowLife},
   };
   return kCommands;
 }

@@ -17,6 +17,7 @@
 #include "agent/kernel/netlink.h"
 #include "agent/report/flow_hub.h"
 #include "agent/report/grpc_server.h"
+#include "agent/report/life_desk.h"
 
 namespace bonsai::control {
 namespace {
@@ -56,12 +57,14 @@ absl::Status RunAgent(Options options, const base::Logger& log) {
   // The socket is what says that there is one agent, so it comes before anything is touched.
   report::Publisher publisher;
   report::FlowHub hub;
-  ASSIGN_OR_RETURN(auto grpc, report::GrpcServer::Start({.socket_path = options.socket}, publisher, hub));
+  Inbox inbox;
+  report::LifeDesk life([&inbox] { inbox.Post(kLifeAsked); });
+  ASSIGN_OR_RETURN(auto grpc, report::GrpcServer::Start({.socket_path = options.socket}, publisher,
+                                                        hub, &life));
   ASSIGN_OR_RETURN(Datapath datapath, Datapath::Open(options));
   ASSIGN_OR_RETURN(settings::Schema schema, Datapath::MakeSchema(datapath.objects()));
 
-  Inbox inbox;
-  Reconciler reconciler(options, schema, std::move(datapath), inbox, publisher, hub, log);
+  Reconciler reconciler(options, schema, std::move(datapath), inbox, publisher, hub, life, log);
   const std::string& config = options.config_dir.empty() ? options.config_file : options.config_dir;
   ASSIGN_OR_RETURN(Watcher config_watcher, Watch(config, inbox, kConfigChanged));
   ASSIGN_OR_RETURN(Watcher manifest_watcher, Watch(options.manifests_dir, inbox, kManifestsChanged));

@@ -15,8 +15,9 @@
 namespace bonsai::control {
 namespace {
 
-// The datapath's objects; each has one entry program, for the hook of the same name.
-constexpr const char* kObjects[] = {"xdp", "from_pod", "to_pod", "from_netdev"};
+// The datapath's objects. Each but life has one entry program, for the hook of the same name; those
+// of life are run by the agent (LifeRunner).
+constexpr const char* kObjects[] = {"xdp", "from_pod", "to_pod", "from_netdev", "life"};
 
 bool Matches(const std::vector<std::string>& patterns, const std::string& name) {
   return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
@@ -83,7 +84,8 @@ absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings
 absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings,
                                               const kernel::NodeFacts& node, bool moving,
                                               Reasons reasons) const {
-  const constants::NodeConstants facts = {{"kernel_hz", node.kernel_hz}, {"ct_moving", moving}};
+  constants::NodeConstants facts = NodeConstants(node);
+  facts["ct_moving"] = moving;
   std::vector<plan::AnalyzedObject> analyzed;
   for (const object::ObjectSpec& spec : *objects_) {
     ASSIGN_OR_RETURN(constants::ConstantSet set, constants::Resolve(settings, facts, spec));
@@ -95,9 +97,13 @@ absl::StatusOr<plan::LoadPlan> Datapath::Plan(const settings::Settings& settings
   return plan::Make(analyzed, settings, costs_);
 }
 
+constants::NodeConstants Datapath::NodeConstants(const kernel::NodeFacts& node) const {
+  return {{"kernel_hz", node.kernel_hz}, {"kernel_has_loop", features_.loop}};
+}
+
 plan::Inputs Datapath::Inputs(std::shared_ptr<const settings::Schema> schema,
                               const kernel::NodeFacts& node) const {
-  return {.objects = objects_, .schema = std::move(schema), .node = {{"kernel_hz", node.kernel_hz}},
+  return {.objects = objects_, .schema = std::move(schema), .node = NodeConstants(node),
           .costs = costs_, .missing_map_types = features_.missing_map_types};
 }
 

@@ -38,7 +38,7 @@ class Datapath {
   // FailedPrecondition: the kernel cannot run it.
   static absl::StatusOr<Datapath> Open(const Options& options);
 
-  // xdp, from_pod, to_pod and from_netdev.bpf.o of a directory.
+  // xdp, from_pod, to_pod, from_netdev and life.bpf.o of a directory.
   static absl::StatusOr<std::vector<object::ObjectSpec>> ReadObjects(const std::string& directory);
   // The schema of all settings: the agent's own and the objects' constants.
   static absl::StatusOr<settings::Schema> MakeSchema(
@@ -125,6 +125,7 @@ class Datapath {
   absl::StatusOr<plan::LoadPlan> Plan(const settings::Settings& settings,
                                       const kernel::NodeFacts& node, bool moving,
                                       Reasons reasons) const;
+  constants::NodeConstants NodeConstants(const kernel::NodeFacts& node) const;
   void TakePlan(plan::LoadPlan plan);
   // Fills the reasons into the plan in force, once packets no longer wait for it.
   void TellReasons(const Change& change, bool moving);

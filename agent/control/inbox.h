@@ -16,6 +16,7 @@ enum Event : uint32_t {
   kConfigChanged = 1 << 0,
   kManifestsChanged = 1 << 1,
   kNetworkChanged = 1 << 2,
+  kLifeAsked = 1 << 3,  // somebody waits at the LifeDesk
 };
 using Events = uint32_t;  // Event bits
 

@@ -49,6 +49,7 @@ report::Snapshot Reconciler::Observe() const {
   snapshot.desired_source = desired_.source();
   snapshot.desired_synced = desired_.synced();
   snapshot.problems = problems_.List();
+  snapshot.life = life_.State();
   if (in_force_ != nullptr && datapath_.loaded() != nullptr) {
     ObserveDatapath(snapshot);
     ObserveTables(snapshot);
@@ -78,6 +79,9 @@ void Reconciler::ObserveDatapath(report::Snapshot& snapshot) const {
   snapshot.memory_saved_programs = ProgramsSaved(*snapshot.plan, jited_);
   snapshot.memory_saved = MapsSaved(*snapshot.plan) + snapshot.memory_saved_programs;
   snapshot.features = Features(*schema_, *in_force_, *snapshot.plan, snapshot.maps);
+  for (report::FeatureState& feature : snapshot.features) {
+    feature.degraded |= feature.on && feature.name == "life" && !datapath_.features().loop;
+  }
   for (const attach::Attachment& attachment : datapath_.attachments()) {
     const std::string mode = attach::MechanismName(attachment.mechanism);
     if (attachment.target.hook == HOOK_XDP) snapshot.xdp_mode = mode.substr(mode.find('-') + 1);

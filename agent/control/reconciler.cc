@@ -29,7 +29,7 @@ std::vector<std::string> Messages(const std::vector<load::Retry>& retries) {
 
 Reconciler::Reconciler(const Options& options, const settings::Schema& schema, Datapath datapath,
                        Inbox& inbox, report::Publisher& publisher, report::FlowHub& hub,
-                       base::Logger log)
+                       report::LifeDesk& life, base::Logger log)
     : options_(options),
       inbox_(inbox),
       publisher_(publisher),
@@ -40,7 +40,8 @@ Reconciler::Reconciler(const Options& options, const settings::Schema& schema, D
       problems_(log_),
       datapath_(std::move(datapath)),
       desired_(options),
-      flow_reader_(publisher, hub) {
+      flow_reader_(publisher, hub),
+      life_(life) {
   configuration_.source = config_.path();
   configuration_.in_sync = false;  // nothing is in force yet
   configuration_.drift_since = started_;
@@ -48,11 +49,17 @@ Reconciler::Reconciler(const Options& options, const settings::Schema& schema, D
 
 void Reconciler::Run(std::stop_token stop) {
   Events events = kConfigChanged | kManifestsChanged | kNetworkChanged;
+  Clock::time_point due{};
   while (!stop.stop_requested()) {
-    Step(events);
-    publisher_.Publish(Observe());
-    ReconcileFlowReader();
-    events = inbox_.Take(NextWake(), stop);
+    life_.Serve();
+    // Who asks about the board may come many times a second, and changes nothing else.
+    if (events != kLifeAsked || Clock::now() >= due) {
+      Step(events);
+      publisher_.Publish(Observe());
+      ReconcileFlowReader();
+      due = NextWake();
+    }
+    events = inbox_.Take(due, stop);
   }
 }
 
@@ -69,6 +76,7 @@ void Reconciler::Reconcile(Events events) {
   if (wanted_changed_ || retry || events & kNetworkChanged) ReconcileDatapath();
   if (in_force_ == nullptr) return;
   if (epoch_stale_) RaisePolicyEpoch();
+  if (life_stale_) ReconcileLife();
   const Clock::time_point begin = Clock::now();
   if (tables_stale_ || begin >= next_tables_) ReconcileTables();
   if (live_change_) {  // what it wrote is all that there was to do
@@ -167,6 +175,7 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
   if (changed || in_force_->given() != wanted_->given()) {
     in_force_ = std::make_shared<const settings::Settings>(*wanted_);
     tables_stale_ = true;
+    life_stale_ = true;
   }
   if (changed) {
     ++configuration_.generation;
@@ -186,6 +195,7 @@ void Reconciler::Accept(const Datapath::Applied& applied) {
   ++configuration_.reloads;
   // Only now: while the earlier programs ran, they would have marked flows with the new epoch.
   epoch_stale_ = true;
+  life_stale_ = true;
   flows_stale_ = true;
   peaks_.KeepOnly(datapath_.loaded()->maps());
   jited_.Take(datapath_.loaded()->programs());
@@ -217,6 +227,13 @@ void Reconciler::RaisePolicyEpoch() {
   const absl::Status raised = desired_.RaisePolicyEpoch(*datapath_.plan(), *datapath_.loaded());
   problems_.Set("policy", raised);
   epoch_stale_ = !raised.ok();
+}
+
+// The timer goes on with the programs of the generation before until this is done.
+void Reconciler::ReconcileLife() {
+  const absl::Status taken = life_.Take(*datapath_.loaded(), *in_force_);
+  problems_.Set("life", taken);
+  life_stale_ = !taken.ok();
 }
 
 void Reconciler::ReconcileTables() {

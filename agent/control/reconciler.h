@@ -17,6 +17,7 @@
 #include "agent/control/datapath.h"
 #include "agent/control/desired_tables.h"
 #include "agent/control/inbox.h"
+#include "agent/control/life_runner.h"
 #include "agent/control/observe.h"
 #include "agent/control/problems.h"
 #include "agent/kernel/bpf_program.h"
@@ -31,7 +32,8 @@ class Reconciler {
  public:
   // All references must outlive it.
   Reconciler(const Options& options, const settings::Schema& schema, Datapath datapath,
-             Inbox& inbox, report::Publisher& publisher, report::FlowHub& hub, base::Logger log);
+             Inbox& inbox, report::Publisher& publisher, report::FlowHub& hub,
+             report::LifeDesk& life, base::Logger log);
 
   // Runs until `stop`. The datapath goes on afterwards.
   void Run(std::stop_token stop);
@@ -56,6 +58,7 @@ class Reconciler {
   std::vector<std::string> EndpointProblems() const;
   void CheckAttachments();
   void ReconcileFlowReader();
+  void ReconcileLife();
   void TakeReport(const tables::WriteReport& report);
   void ReconcileServers();
   void CollectConntrack();
@@ -80,6 +83,7 @@ class Reconciler {
   Datapath datapath_;
   DesiredTables desired_;
   report::FlowReader flow_reader_;
+  LifeRunner life_;
   std::unique_ptr<report::HttpServer> http_;
   std::string http_address_;                   // what http_ serves
   std::optional<kernel::JiffiesClock> jiffies_;
@@ -93,6 +97,7 @@ class Reconciler {
   bool tables_stale_ = true;
   bool live_change_ = false;                   // accepted in this step; its tables are not timed yet
   bool epoch_stale_ = false;                   // policy has not been told of the last generation
+  bool life_stale_ = false;                    // the board does not run as the settings say
   bool flows_stale_ = false;                   // the flow reader reads an earlier generation's ring
   bool adopted_ = false;                       // the first generation took over an earlier agent's maps
   std::optional<Clock::time_point> retry_at_;  // after a generation was refused

@@ -84,6 +84,8 @@ absl::StatusOr<Features> Probe() {
   features.btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
   features.map_mem_usage = MeasureMapCosts().ok();
   features.syscall_programs = JiffiesClock::Make().ok();
+  features.loop =
+      libbpf_probe_bpf_helper(BPF_PROG_TYPE_SYSCALL, BPF_FUNC_loop, nullptr) == 1;
   features.missing_map_types = MissingMapTypes();
   return features;
 }
@@ -100,6 +102,7 @@ std::vector<std::string> Features::Degradations() const {
   if (!syscall_programs) {
     lines.push_back("no BPF syscall programs: idle connections are not collected early");
   }
+  if (!loop) lines.push_back("no helper bpf_loop (5.17): the Game of Life does not run");
   for (const std::string& type : missing_map_types) {
     lines.push_back("no maps of type " + type + ": features that need one cannot be used");
   }

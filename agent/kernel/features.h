@@ -22,6 +22,7 @@ struct Features {
   bool btf = false;               // the kernel carries its own types
   bool map_mem_usage = false;     // fdinfo's memlock is what a map takes (6.4); before: an estimate
   bool syscall_programs = false;  // for JiffiesClock
+  bool loop = false;              // helper bpf_loop (5.17), for life
   std::vector<std::string> missing_map_types;  // of those the datapath may use, by name
 
   // One line each: what is missing and what that means.

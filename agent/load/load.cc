@@ -209,7 +209,8 @@ class Loader {
     for (auto& [name, loaded] : loaded_.maps_) {
       if (!loaded.replaces || !CanCarry(loaded.map.info().type)) continue;
       const kernel::BpfMap& earlier = *existing_.at(name);
-      if (!IsAlike(earlier.info(), *plan_.FindMap(name))) continue;
+      const plan::MapPlan& planned = *plan_.FindMap(name);
+      if (planned.resized_empty || !IsAlike(earlier.info(), planned)) continue;
       RETURN_IF_ERROR(CarryEntries(earlier, loaded.map).status());
       loaded.carried = true;
     }

@@ -72,6 +72,7 @@ struct Map {
   uint32_t map_flags = 0;
   std::string feature;           // tag feature:NAME, or ""
   std::string sized_by;          // tag size:KEY, or ""
+  bool resized_empty = false;    // tag resize:empty: its contents mean nothing at another size
   uint32_t layout_version = 1;   // tag layout:N of what key and value mean
   uint64_t layout_hash = 0;      // LayoutHash of their types; 0: not typed
   std::map<uint32_t, std::string> initial_programs;  // .values of a prog array: slot -> function name

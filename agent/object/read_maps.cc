@@ -190,6 +190,7 @@ absl::Status Builder::AddTypedMaps(uint32_t section) {
       for (std::string_view tag : btf->Tags(variable.type)) {
         if (const auto feature = TagValue(tag, "feature:")) map.feature = *feature;
         if (const auto size = TagValue(tag, "size:")) map.sized_by = *size;
+        map.resized_empty |= tag == "resize:empty";
         if (const auto layout = TagValue(tag, "layout:")) {
           std::from_chars(layout->data(), layout->data() + layout->size(), map.layout_version);
         }

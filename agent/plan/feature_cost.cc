@@ -56,7 +56,7 @@ void Subtract(const Totals& with, const Totals& without, FeatureCost& cost) {
 }  // namespace
 
 bool IsToggle(const settings::SettingSpec& spec) {
-  return spec.kind == settings::Kind::kBool && spec.key == "enable-" + spec.feature;
+  return spec.kind == settings::Kind::kBool && spec.key.rfind("enable-", 0) == 0;
 }
 
 absl::StatusOr<std::vector<FeatureCost>> FeatureCosts(const Inputs& inputs,

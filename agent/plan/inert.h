@@ -10,9 +10,12 @@
 
 namespace bonsai::plan {
 
+// Programs of section "syscall" are on no hook: the agent runs them itself.
+bool IsRunByAgent(const std::string& section);
+
 // True only when the program can be left out without any packet telling the difference: no live map
 // or tail call, no helper that acts, no store but to its own stack, and every way out returns the
-// verdict that passes the packet on (XDP_PASS; -1 for tc: "next program").
+// verdict that passes the packet on (XDP_PASS; -1 for tc: "next program"; 0 when the agent runs it).
 bool IsInert(const object::ObjectSpec& object, const reachability::Liveness& liveness,
              uint32_t program);
 

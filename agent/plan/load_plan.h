@@ -26,7 +26,8 @@ struct MapPlan {
   uint32_t key_size = 0, value_size = 0, map_flags = 0;
   uint32_t max_entries = 0;   // from the setting in sized_by, else the object's
   std::string sized_by;
-  uint32_t layout_version = 1;  // as object::Map's
+  bool resized_empty = false;   // as object::Map's, like the next two
+  uint32_t layout_version = 1;
   uint64_t layout_hash = 0;
   bool create = false;        // live in at least one object
   std::string reason;         // why it is created or skipped, one line
@@ -46,6 +47,7 @@ struct TailCall {
 struct ProgramPlan {
   std::string object;         // ObjectSpec::name
   std::string name;
+  bool by_agent = false;      // on no hook: the agent runs it (inert.h)
   bool is_tail = false;
   std::string tail_map;       // is_tail
   uint32_t tail_slot = 0;

@@ -43,9 +43,15 @@ std::string FirstDecision(const AnalyzedObject& object, uint32_t program) {
   return DescribeDecision(object.constants, *first);
 }
 
+const char* EntryReason(const std::string& section) {
+  return IsRunByAgent(section) ? "run by the agent" : "entry program";
+}
+
 std::string InertReason(const AnalyzedObject& object, uint32_t program) {
   std::string decision = FirstDecision(object, program);
-  return "it can only let every packet pass: no live map, tail call or side effect" +
+  const bool by_agent = IsRunByAgent(object.spec->programs[program].section);
+  return (by_agent ? "it can do nothing" : "it can only let every packet pass") +
+         std::string(": no live map, tail call or side effect") +
          (decision.empty() ? "" : " (" + decision + ")");
 }
 
@@ -64,7 +70,7 @@ Verdicts Judge(const AnalyzedObject& object) {
       verdicts.load_reasons[p] = InertReason(object, p);
     } else if (live) {
       verdicts.load_reasons[p] =
-          entry ? "entry program"
+          entry ? EntryReason(spec.programs[p].section)
                 : fmt::format("tail call {}[{}] is reachable", spec.programs[p].tail->map,
                               spec.programs[p].tail->slot);
     } else {
@@ -86,7 +92,9 @@ std::vector<ProgramPlan> PlanPrograms(const AnalyzedObject& object, const Verdic
   for (uint32_t p = 0; p < spec.programs.size(); ++p) {
     const object::Program& program = spec.programs[p];
     const reachability::ProgramLiveness& liveness = object.liveness.programs[p];
-    ProgramPlan plan{.object = spec.name, .name = program.name, .is_tail = program.tail.has_value(),
+    ProgramPlan plan{.object = spec.name, .name = program.name,
+                     .by_agent = IsRunByAgent(program.section),
+                     .is_tail = program.tail.has_value(),
                      .load = verdicts.load[p], .reason = verdicts.load_reasons[p]};
     if (program.tail) {
       plan.tail_map = program.tail->map;
@@ -160,6 +168,7 @@ class MapPlanner {
     MapPlan plan{.name = map.name, .feature = map.feature, .type = map.type,
                  .key_size = map.key_size, .value_size = map.value_size,
                  .map_flags = map.map_flags, .sized_by = map.sized_by,
+                 .resized_empty = map.resized_empty,
                  .layout_version = map.layout_version, .layout_hash = map.layout_hash};
     ASSIGN_OR_RETURN(plan.max_entries, Entries(map));
     plan.is_tail_array = map.type == BPF_MAP_TYPE_PROG_ARRAY;
@@ -170,7 +179,7 @@ class MapPlanner {
   static bool Same(const MapPlan& a, const MapPlan& b) {
     auto key = [](const MapPlan& m) {
       return std::tie(m.type, m.key_size, m.value_size, m.max_entries, m.map_flags, m.feature,
-                      m.sized_by, m.object, m.layout_version, m.layout_hash);
+                      m.sized_by, m.object, m.resized_empty, m.layout_version, m.layout_hash);
     };
     return key(a) == key(b);
   }

@@ -51,7 +51,7 @@ std::vector<Resize> Resizes(const LoadPlan& from, const LoadPlan& to) {
   for (const MapPlan& after : to.maps) {
     const MapPlan* before = from.FindMap(after.name);
     if (before == nullptr || !before->create || !after.create || !after.shared()) continue;
-    if (before->max_entries == after.max_entries) continue;
+    if (before->max_entries == after.max_entries || after.resized_empty) continue;
     resizes.push_back({after.name, after.sized_by, before->max_entries, after.max_entries});
   }
   return resizes;

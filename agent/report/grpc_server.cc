@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "agent/base/status.h"
+#include "agent/report/life_service.h"
 #include "agent/report/socket_guard.h"
 #include "agent/report/status_service.h"
 
@@ -55,28 +56,32 @@ void Configure(grpc::ServerBuilder& builder) {
 }  // namespace
 
 struct GrpcServer::State {
-  State(SocketGuard socket, const Publisher& publisher, FlowHub& hub)
-      : guard(std::move(socket)), service(publisher, hub) {}
+  State(SocketGuard socket, const Publisher& publisher, FlowHub& hub, LifeDesk* desk)
+      : guard(std::move(socket)), service(publisher, hub) {
+    if (desk != nullptr) life.emplace(*desk);
+  }
 
   std::optional<SocketGuard> guard;  // dies after the server that listens there
   StatusService service;
+  std::optional<LifeService> life;
   std::unique_ptr<grpc::Server> server;
   std::jthread health;
 };
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcOptions& options,
                                                               const Publisher& publisher,
-                                                              FlowHub& hub) {
+                                                              FlowHub& hub, LifeDesk* life) {
   ASSIGN_OR_RETURN(std::optional<gid_t> group, FindGroup(options.group));
   ASSIGN_OR_RETURN(SocketGuard guard, SocketGuard::Acquire(options.socket_path));
   const std::string target = "unix:" + guard.bind_path();
-  auto state = std::make_unique<State>(std::move(guard), publisher, hub);
+  auto state = std::make_unique<State>(std::move(guard), publisher, hub, life);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   Configure(builder);
   builder.AddListeningPort(target, grpc::InsecureServerCredentials());
   builder.RegisterService(&state->service);
+  if (state->life) builder.RegisterService(&*state->life);
   state->server = builder.BuildAndStart();
   if (!state->server) {
     return base::FailedPrecondition(
@@ -104,6 +109,7 @@ void GrpcServer::Stop() {
   if (!state_->guard) return;
   state_->health = {};  // requests its stop and joins it
   state_->service.EndStreams();
+  if (state_->life) state_->life->EndStreams();
   state_->server->GetHealthCheckService()->Shutdown();
   state_->server->Shutdown(std::chrono::system_clock::now() + kStopGrace);
   state_->server->Wait();

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "agent/report/flow_hub.h"
+#include "agent/report/life_desk.h"
 #include "agent/report/snapshot.h"
 
 namespace bonsai::report {
@@ -24,11 +25,12 @@ struct GrpcOptions {
 class GrpcServer {
  public:
   // Serves when this returns. FailedPrecondition when a live agent serves on the path;
-  // InvalidArgument for a path that cannot be, or an unknown group. `publisher` and `hub` must
-  // outlive the server.
+  // InvalidArgument for a path that cannot be, or an unknown group. `publisher`, `hub` and
+  // `life` must outlive the server; without `life` bonsai.v1.Life is not served.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const GrpcOptions& options,
                                                            const Publisher& publisher,
-                                                           FlowHub& hub);
+                                                           FlowHub& hub,
+                                                           LifeDesk* life = nullptr);
   ~GrpcServer();  // stops
   GrpcServer(const GrpcServer&) = delete;
   GrpcServer& operator=(const GrpcServer&) = delete;

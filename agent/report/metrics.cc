@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "agent/report/summary.h"
+#include "agent/tables/life_board.h"
 
 namespace bonsai::report {
 namespace {
@@ -247,6 +248,25 @@ void AddTraffic(const Snapshot& s, Exposition& out) {
       .Add(s.flow_events_lost);
 }
 
+// Counters rise from the moment the board's maps were made, across restarts of the agent.
+void AddLife(const Snapshot& s, Exposition& out) {
+  if (!s.life) return;
+  constexpr double kNanos = 1e9;
+  const life_state& life = *s.life;
+  out.Counter("life_generations", "Generations of the Game of Life computed.").Add(life.generations);
+  out.Counter("life_compute_seconds", "CPU time that the generations took.")
+      .Add(life.total_ns / kNanos);
+  out.Gauge("life_generation_seconds", "CPU time that the last generation took.")
+      .Add(life.last_ns / kNanos);
+  out.Gauge("life_longest_slice_seconds", "Longest time without a pause that the kernel was at it.")
+      .Add(life.longest_ns / kNanos);
+  out.Gauge("life_generation", "Number of the generation on the board.").Add(life.generation);
+  out.Gauge("life_population", "Live cells in it.").Add(life.population);
+  out.Gauge("life_paused", "1 while the board stands still.").Add(tables::IsPaused(life));
+  out.Counter("life_events_lost", "Generations that were not told to the agent: it did not read.")
+      .Add(life.events_lost);
+}
+
 void AddState(const Snapshot& s, Exposition& out) {
   out.Gauge("endpoints", "Pods of this node.").Add(s.endpoints.size());
   out.Gauge("services", "Services that are translated.").Add(CountServices(s));
@@ -270,6 +290,7 @@ std::vector<prometheus::MetricFamily> MetricsCollector::Collect() const {
   AddPrograms(*snapshot, out);
   AddTraffic(*snapshot, out);
   AddState(*snapshot, out);
+  AddLife(*snapshot, out);
   return out.Take();
 }
 

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "agent/plan/load_plan.h"
 #include "agent/settings/settings.h"
 #include "agent/tables/desired_state.h"
+#include "datapath/include/contract.h"
 
 namespace bonsai::report {
 
@@ -27,7 +29,8 @@ using WallTime = std::chrono::system_clock::time_point;
 enum class Health { kStarting, kHealthy, kDegraded, kUnhealthy };
 
 // A problem that is in force now. `code` is a stable word for metrics: "configuration", "load",
-// "attach", "migrate", "layout", "manifests", "tables", "kernel-feature", "reachability-retry".
+// "attach", "migrate", "layout", "manifests", "tables", "kernel-feature", "reachability-retry",
+// "life".
 struct Problem {
   std::string code;
   std::string message;  // one line; names the thing and what to do
@@ -158,6 +161,7 @@ struct Snapshot {
   std::vector<ReasonCount> reasons;
   ConntrackState conntrack;
   uint64_t flow_events = 0, flow_events_lost = 0;
+  std::optional<life_state> life;  // nothing: there is no board
   // --- packets a second over the last seconds; filled in by Publisher::Publish from `reasons`
   double drops_per_second = 0, forwards_per_second = 0;
 };

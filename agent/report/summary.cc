@@ -10,6 +10,7 @@ DatapathSummary SummarizeDatapath(const Snapshot& snapshot) {
   DatapathSummary summary;
   if (!snapshot.plan) return summary;
   for (const plan::ProgramPlan& program : snapshot.plan->programs) {
+    if (program.by_agent) continue;
     const bool loaded = snapshot.programs.contains(program.object + "/" + program.name);
     (program.is_tail ? summary.tails_total : summary.entries_total) += 1;
     if (loaded) (program.is_tail ? summary.tails_loaded : summary.entries_loaded) += 1;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "agent/report/labels.h"
+#include "agent/report/life_service.h"
 #include "agent/report/summary.h"
 #include "agent/report/to_proto.h"
 
@@ -161,6 +162,7 @@ v1::GetStatusResponse ToStatus(const Snapshot& snapshot) {
   FillSizing(snapshot, status);
   FillTraffic(snapshot, *status.mutable_traffic());
   FillState(snapshot, status);
+  if (snapshot.life) *status.mutable_life() = ToLifeState(*snapshot.life);
   return status;
 }
 

@@ -77,8 +77,18 @@ std::vector<SettingSpec> Behaviour() {
   };
 }
 
+std::vector<SettingSpec> Life() {
+  return {
+      Number("life-interval-ms", "life", 100, 0, 3600000,
+             "Milliseconds from one generation to the next, at least."),
+      Choice("life-seed", "life", {"glider", "gun", "random"}, "random",
+             "What a new board begins with; glider and gun where they fit, else random."),
+  };
+}
+
 std::vector<SettingSpec> MakeTable() {
   std::vector<SettingSpec> table = MapSizes();
+  for (SettingSpec& spec : Life()) table.push_back(std::move(spec));
   for (SettingSpec& spec : Behaviour()) table.push_back(std::move(spec));
   return table;
 }

@@ -84,8 +84,19 @@ CONFIG_NUMBER(__u8, flow_aggregation, 1, "flow-events", "0..1",
 CONFIG_TOGGLE(enable_datapath_metrics, true, "datapath-metrics",
 	      "Count packets and bytes by hook and reason.");
 
+/* ---- life ---- */
+CONFIG_TOGGLE(enable_game_of_life, false, "life",
+	      "Run Conway's Game of Life in the kernel; agentctl life draws it.");
+CONFIG_NUMBER(__u32, life_width, 128, "life", "1..2048",
+	      "Cells in a row of the board. Another width begins a new board.");
+CONFIG_NUMBER(__u32, life_height, 128, "life", "1..2048",
+	      "Rows of the board. Another height begins a new board.");
+CONFIG_NUMBER(__u32, life_cpu_percent, 10, "life", "1..100",
+	      "The most of one CPU that the board may take; generations wait to stay below it.");
+
 /* ---- facts of the node ---- */
 CONFIG_NODE(__u32, kernel_hz, 250, "Ticks of jiffies a second.");
+CONFIG_NODE(bool, kernel_has_loop, true, "The kernel has the helper bpf_loop (Linux 5.17).");
 
 /* ---- what the agent is about ---- */
 CONFIG_NODE(bool, ct_moving, false,

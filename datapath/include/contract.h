@@ -279,3 +279,57 @@ struct flow_event {
 	__u16 pad2;		/* zero */
 };
 BONSAI_ASSERT_SIZE(struct flow_event, 104);
+
+/* ---- life --------------------------------------------------------------------------------------------
+ * Generation g stands in life_even if g is even, else in life_odd. The timer's callback computes
+ * g + 1 into the other board, some rows at a time, and raises `generation` when all are done: the
+ * board of g is written again only after that. So a reader that sees the same `seeds` (even) and the
+ * same `generation` before and after copying the board of that generation has it whole.
+ *
+ * User space writes boards and state only while the timer stands still (program life_stop), with
+ * `seeds` odd as long as boards are written, and lets it go on with program life_start. */
+#define LIFE_MAX_SIDE 2048
+#define LIFE_FOREVER (~0ULL)	/* run_until: nobody paused it */
+#define LIFE_ROW_WORDS (LIFE_MAX_SIDE / 64 + 2)
+
+/* Cell x is bit x % 64 of words[1 + x / 64]. The torus is in the words: bit 63 of words[0] repeats
+ * the last cell, and the bit after the last cell repeats the first. Other bits are anything. */
+struct life_row {
+	__u64 words[LIFE_ROW_WORDS];
+};
+BONSAI_ASSERT_SIZE(struct life_row, 272);
+
+struct life_state {
+	__u64 seeds;		/* times a board was set, twice each; odd: one is being written */
+	__u64 generation;	/* the last whole one; 0 after a seed */
+	__u64 population;	/* live cells in it */
+	__u64 run_until;	/* generation to stop at, or LIFE_FOREVER */
+	__u64 interval_ns;	/* from the beginning of a generation to that of the next, at least;
+				 * not when it runs up to a certain generation */
+	__u32 width;		/* of the boards as they are; 0: there is none yet */
+	__u32 height;
+	/* the generation in the making */
+	__u64 partial_population;
+	__u64 partial_ns;	/* CPU time so far */
+	__u64 begun_ns;		/* CLOCK_MONOTONIC */
+	__u32 next_row;		/* 0: not begun */
+	__u32 interval_ms;	/* the setting that interval_ns was last taken from */
+	/* accounts, never set back */
+	__u64 generations;	/* computed */
+	__u64 last_ns;		/* CPU time of the last one */
+	__u64 total_ns;		/* CPU time of all */
+	__u64 slices;		/* runs of the callback */
+	__u64 longest_ns;	/* the longest of them */
+	__u64 events_lost;	/* nobody read life_events */
+	__u64 told_ns;		/* when readers of life_events were last woken */
+};
+BONSAI_ASSERT_SIZE(struct life_state, 136);
+
+struct life_event {
+	__u64 time_ns;		/* CLOCK_MONOTONIC */
+	__u64 seeds;		/* as in life_state */
+	__u64 generation;
+	__u64 population;
+	__u64 cpu_ns;		/* that computing it took */
+};
+BONSAI_ASSERT_SIZE(struct life_event, 40);

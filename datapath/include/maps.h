@@ -2,7 +2,7 @@
 /*
  * Every map of the datapath, unconditionally: cutting away what is not used is the agent's work.
  * A map of the same name in two objects is one map. Names are at most 15 characters.
- * The two tail-call arrays belong to one object each and stand in that object's file.
+ * The two tail-call arrays and the maps of life belong to one object each and stand with its code.
  */
 #pragma once
 

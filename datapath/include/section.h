@@ -23,4 +23,7 @@
  * a shared map holds: an agent then sees what an earlier one left, and never misreads it. */
 #define MAP_LAYOUT(version) __attribute__((btf_decl_tag("layout:" BONSAI_STR(version))))
 
+/* Its contents mean nothing at another size: the map is then made anew, not copied. */
+#define MAP_RESIZED_EMPTY __attribute__((btf_decl_tag("resize:empty")))
+
 #define __must_check __attribute__((warn_unused_result))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Measures the engine, and how fast a change takes effect, and writes the figures into
-# tests/bench/README.md: sudo tests/bench/run.sh [engine|reload]
+# Measures the engine, how fast a change takes effect and the Game of Life, and writes the figures into
+# tests/bench/README.md: sudo tests/bench/run.sh [engine|reload|life]
 #   BUILD=DIR   where to build (build/dev)
 # Needs root for the kernel's own times, and a machine that is not busy.
 set -euo pipefail
@@ -13,7 +13,7 @@ die() { echo "tests/bench/run.sh: $*" >&2; exit 1; }
 build=${BUILD:-build/dev}
 if [[ ! -f $build/build.ninja ]]; then cmake --preset dev -B "$build" > /dev/null; fi
 what=${1:-all}
-if [[ $what != reload ]]; then
+if [[ $what == all || $what == engine ]]; then
   cmake --build "$build" --target object_bench
   results=$build/bench/results.json
   "$build/bin/object_bench" --benchmark_min_time=0.1 --benchmark_repetitions=5 \
@@ -21,8 +21,13 @@ if [[ $what != reload ]]; then
     --benchmark_out="$results" --benchmark_out_format=json
   python3 tests/bench/report.py "$results" tests/bench/README.md
 fi
-if [[ $what != engine ]]; then
+if [[ $what == all || $what == reload ]]; then
   cmake --build "$build" --target reload_bench
   "$build/bin/reload_bench" "$build/bench/reload.json"
   python3 tests/bench/report_reload.py "$build/bench/reload.json" tests/bench/README.md
+fi
+if [[ $what == all || $what == life ]]; then
+  cmake --build "$build" --target life_bench
+  "$build/bin/life_bench" "$build/bench/life.json"
+  python3 tests/bench/report_life.py "$build/bench/life.json" tests/bench/README.md
 fi

@@ -51,6 +51,8 @@ Names Maps(const Names& on) {
   if (on.count("enable_policy")) maps.insert({"endpoints", "policy", "policy_epoch"});
   if (on.count("enable_flow_events")) maps.insert("events");
   if (on.count("enable_datapath_metrics")) maps.insert("metrics");
+  if (on.count("enable_game_of_life"))
+    maps.insert({"life_even", "life_odd", "life_state", "life_timer", "life_events"});
   return maps;
 }
 
@@ -58,14 +60,15 @@ Names Maps(const Names& on) {
 // those the features stand for.
 void ExpectExactly(const Names& on) {
   DatapathConfig config;
-  config.objects = {"xdp", "from_pod", "to_pod", "from_netdev"};
+  config.objects = {"xdp", "from_pod", "to_pod", "from_netdev", "life"};
   config.constants = Only(on);
   Datapath datapath(config);
   ASSERT_EQ(datapath.error(), "");
   const std::map<std::string, Live> programs = datapath.LivePrograms();
   Names maps;
   Names stages;
-  std::vector<std::string> open = {"xdp_prefilter", "from_pod", "to_pod", "from_netdev"};
+  std::vector<std::string> open = {"xdp_prefilter", "from_pod",   "to_pod",
+                                   "from_netdev",   "life_start", "life_stop"};
   while (!open.empty()) {
     const Live& live = programs.at(open.back());
     open.pop_back();
@@ -95,6 +98,7 @@ TEST_F(Reach, EachFeatureBringsExactlyItsMaps) {
                      Names{"enable_conntrack", "enable_policy", "policy_audit_mode"},
                      Names{"enable_conntrack", "enable_load_balancer"},
                      Names{"enable_datapath_metrics"},
+                     Names{"enable_game_of_life"},
                      Names{"enable_conntrack", "enable_load_balancer", "enable_policy"}}) {
       on.insert(family.begin(), family.end());
       ExpectExactly(on);
@@ -111,7 +115,7 @@ TEST_F(Reach, PolicySettingsMeanNothingWithoutPolicy) {
 TEST_F(Reach, EverythingOnUsesEveryMap) {
   ExpectExactly({"enable_ipv4", "enable_ipv6", "enable_prefilter", "enable_conntrack",
                  "enable_policy", "enable_load_balancer", "enable_flow_events",
-                 "enable_datapath_metrics"});
+                 "enable_datapath_metrics", "enable_game_of_life"});
 }
 
 }  // namespace

@@ -55,6 +55,21 @@ TEST_P(Verifier, AcceptsEveryCombinationOfToggles) {
   EXPECT_EQ(loaded, 160u);
 }
 
+// The bounds of its loops are constants.
+TEST(LifeVerifier, AcceptsEveryWidthAndHeight) {
+  if (geteuid() != 0) GTEST_SKIP() << "SKIPPED: loading BPF programs needs root";
+  for (const uint64_t width : {1, 2, 63, 64, 65, 127, 128, 1000, 1024, 1985, 2047, 2048}) {
+    for (const uint64_t height : {1, 2, 100, 2048}) {
+      const Datapath datapath({.objects = {"life"},
+                               .constants = {{"enable_game_of_life", 1},
+                                             {"life_width", width},
+                                             {"life_height", height},
+                                             {"life_cpu_percent", 1 + width % 100}}});
+      ASSERT_EQ(datapath.error(), "") << width << "x" << height;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Object, Verifier,
                          ::testing::Values("xdp", "from_pod", "to_pod", "from_netdev"),
                          [](const auto& info) { return std::string(info.param); });

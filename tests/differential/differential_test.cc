@@ -17,7 +17,7 @@ namespace {
 using constants::ConstantSet;
 using object::ObjectSpec;
 
-constexpr const char* kDatapath[] = {"xdp", "from_pod", "to_pod", "from_netdev"};
+constexpr const char* kDatapath[] = {"xdp", "from_pod", "to_pod", "from_netdev", "life"};
 
 struct Totals {
   Counts counts;

@@ -41,6 +41,7 @@ int TryLoad(const Image& image, const Probed& probed, uint32_t log_level, std::v
   }
   LIBBPF_OPTS(bpf_prog_load_opts, options);
   options.expected_attach_type = image.attach;
+  if (image.type == BPF_PROG_TYPE_SYSCALL) options.prog_flags = BPF_F_SLEEPABLE;  // no other kind
   options.prog_btf_fd = static_cast<uint32_t>(image.btf_fd);
   options.func_info = functions.data();
   options.func_info_cnt = static_cast<uint32_t>(functions.size());

@@ -96,6 +96,7 @@ class Interceptor {
     trivial[1].code = BPF_JMP | BPF_EXIT;
     options.func_info = options.line_info = nullptr;
     options.func_info_cnt = options.line_info_cnt = 0;
+    if (bpf_program__type(program) == BPF_PROG_TYPE_SYSCALL) options.prog_flags = BPF_F_SLEEPABLE;
     return bpf_program__set_insns(program, trivial, 2);
   }
 

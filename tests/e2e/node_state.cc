@@ -34,7 +34,8 @@ ConfigMap SmallConfig() {
 ConfigMap LargeConfig() {
   ConfigMap config = SmallConfig();
   for (const char* key : {"enable-policy", "enable-load-balancer", "enable-prefilter",
-                          "enable-flow-events", "enable-datapath-metrics"}) {
+                          "enable-flow-events", "enable-datapath-metrics",
+                          "enable-game-of-life"}) {
     config[key] = "true";
   }
   return config;

@@ -19,6 +19,10 @@ namespace fs = std::filesystem;
 
 const fs::path kBin = BONSAI_BIN_DIR;
 constexpr int kTimeoutSeconds = 290;
+// The timer on that kernel; boards that an emulated machine computes in seconds.
+constexpr char kLife[] =
+    " --gtest_filter=Life.GliderComesBack*:Life.EachGeneration*:Life.NothingIsReached*:"
+    "Boards/*.*/1x7:Boards/*.*/31x8";
 // Half of what a kernel walks before it gives up.
 constexpr unsigned long kMostInstructions = 500'000;
 
@@ -91,6 +95,8 @@ TEST_P(Kernel, LoadsEveryRowAndNeutralisesWithoutARetry) {
     disk.AddProgram(kBin / name);
     commands.push_back((kBin / name).string() + " --gtest_brief=1 --gtest_color=no");
   }
+  disk.AddProgram(kBin / "datapath_life");
+  commands.push_back((kBin / "datapath_life").string() + " --gtest_brief=1 --gtest_color=no" + kLife);
   AddObjects(BONSAI_BPF_DIR, disk);
   AddObjects(BONSAI_TEST_BPF_DIR, disk);
   BootResult boot = Boot(kernel_, std::move(disk), commands, kTimeoutSeconds);
@@ -107,6 +113,7 @@ TEST_P(Kernel, LoadsEveryRowAndNeutralisesWithoutARetry) {
   EXPECT_GT(Passed(boot.console), 20u);
   EXPECT_TRUE(verified.contains("from_pod/from_pod"));
   EXPECT_TRUE(verified.contains("xdp/xdp_prefilter"));
+  EXPECT_TRUE(verified.contains("life/life_start"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Debian, Kernel, ::testing::Values("6.1", "6.12"), [](const auto& info) {

@@ -29,7 +29,7 @@ constexpr char kMoving[] = "ct-moving";
 class Inventory {
  public:
   Inventory() {
-    for (const char* name : {"xdp", "from_pod", "to_pod", "from_netdev"}) {
+    for (const char* name : {"xdp", "from_pod", "to_pod", "from_netdev", "life"}) {
       auto spec = object::Read(fmt::format("{}/{}.bpf.o", BONSAI_BPF_DIR, name));
       EXPECT_TRUE(spec.ok()) << spec.status();
       if (spec.ok()) objects_.push_back(*std::move(spec));

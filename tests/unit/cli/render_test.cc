@@ -69,6 +69,16 @@ TEST_F(RenderTest, StatusIsOneScreen) {
   ExpectGolden("status.txt", text);
 }
 
+TEST_F(RenderTest, StatusTellsOfTheBoard) {
+  report::Snapshot snapshot = testing::SampleSnapshot();
+  snapshot.life = life_state{.generation = 12345, .population = 678, .run_until = LIFE_FOREVER,
+                             .interval_ns = 100'000'000, .width = 1024, .height = 1024,
+                             .last_ns = 96'000};
+  const std::string text = Render(report::ToStatus(snapshot), Style{}, kNow);
+  ExpectFitsTheScreen(text);
+  ExpectGolden("status_life.txt", text);
+}
+
 TEST_F(RenderTest, StatusShowsWhatWasRefused) {
   const std::string text = Render(Troubled(), Style{}, kNow);
   ExpectFitsTheScreen(text);

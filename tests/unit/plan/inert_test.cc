@@ -17,6 +17,13 @@ TEST(IsInert, WhenOnlyTheVerdictToPassIsLeft) {
       << "a 32-bit move";
 }
 
+TEST(IsInert, WhenTheAgentWouldRunItForNothing) {
+  EXPECT_TRUE(Inert(Sample("life", "syscall", {MovImm(0, 0), Exit()})));
+  EXPECT_FALSE(Inert(Sample("life", "syscall", {MovImm(0, 1), Exit()}))) << "it says something";
+  EXPECT_FALSE(Inert(Sample("life", "syscall", {I(0x7b, 1, 2), MovImm(0, 0), Exit()})))
+      << "it answers in its context";
+}
+
 TEST(IsInert, NotWithAnyOtherVerdict) {
   EXPECT_FALSE(Inert(Sample("xdp", "xdp", {MovImm(0, XDP_DROP), Exit()})));
   EXPECT_FALSE(Inert(Sample("from_pod", "tc", {MovImm(0, 0), Exit()})))

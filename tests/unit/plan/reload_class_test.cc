@@ -64,6 +64,13 @@ TEST(ClassOfChange, IsMigrateForAnotherSizeOfAMapThatStays) {
   EXPECT_EQ(resizes[0].to, 2000u);
 }
 
+TEST(ClassOfChange, IsReloadForAnotherSizeOfAMapThatBeginsEmpty) {
+  LoadPlan from = Sample(1000, 10), to = Sample(2000, 10);
+  from.maps[0].resized_empty = to.maps[0].resized_empty = true;
+  EXPECT_EQ(ClassOfChange(from, to), ReloadClass::kReload);
+  EXPECT_THAT(Resizes(from, to), IsEmpty()) << "there is nothing that must fit";
+}
+
 TEST(ClassOfSetting, FollowsFromWhatTheSettingIs) {
   const LoadPlan plan = Sample(1000, 10);
   EXPECT_EQ(ClassOfSetting({.key = "ct-entries"}, plan), ReloadClass::kMigrate);

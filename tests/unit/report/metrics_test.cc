@@ -48,6 +48,24 @@ TEST(Metrics, PromtoolFindsNothingInAFullSnapshot) {
   EXPECT_EQ(verdict.output, "");
 }
 
+TEST(Metrics, OfTheBoardAreThereWhileThereIsOne) {
+  Snapshot snapshot = testing::SampleSnapshot();
+  EXPECT_THAT(TextOf(snapshot), Not(HasSubstr("bonsai_life")));
+  snapshot.life = life_state{.generation = 12, .population = 34, .run_until = LIFE_FOREVER,
+                             .generations = 56, .last_ns = 1'000'000, .total_ns = 2'500'000'000,
+                             .longest_ns = 250'000, .events_lost = 7};
+  const std::string text = TextOf(snapshot);
+  for (const char* line : {"\nbonsai_life_generation 12\n", "\nbonsai_life_population 34\n",
+                           "\nbonsai_life_generations_total 56\n", "\nbonsai_life_paused 0\n",
+                           "\nbonsai_life_generation_seconds 0.001\n",
+                           "\nbonsai_life_compute_seconds_total 2.5\n",
+                           "\nbonsai_life_longest_slice_seconds 0.00025\n",
+                           "\nbonsai_life_events_lost_total 7\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+  EXPECT_EQ(Promtool(text).output, "");
+}
+
 TEST(Metrics, PromtoolFindsNothingBeforeTheFirstLoad) {
   const Verdict verdict = Promtool(TextOf(Snapshot()));
   EXPECT_EQ(verdict.status, 0);
