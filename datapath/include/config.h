@@ -84,6 +84,14 @@ CONFIG_NUMBER(__u8, flow_aggregation, 1, "flow-events", "0..1",
 CONFIG_TOGGLE(enable_datapath_metrics, true, "datapath-metrics",
 	      "Count packets and bytes by hook and reason.");
 
+/* ---- DNS visibility ---- */
+CONFIG_TOGGLE(enable_dns_visibility, false, "dns-visibility",
+	      "Parse DNS queries and responses of pods, report them and count response codes.");
+
+/* ---- HTTP visibility ---- */
+CONFIG_TOGGLE(enable_http_visibility, false, "http-visibility",
+	      "Parse plain HTTP/1 requests and responses of pods, report and count them.");
+
 /* ---- facts of the node ---- */
 CONFIG_NODE(__u32, kernel_hz, 250, "Ticks of jiffies a second.");
 

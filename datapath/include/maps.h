@@ -140,3 +140,43 @@ struct {
 	__type(value, struct metrics_value);
 	__uint(max_entries, METRICS_SLOTS);
 } metrics SEC(".maps") MAP_FEATURE("datapath-metrics");
+
+/* ---- DNS visibility ---- */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct l7_ports);
+	__uint(max_entries, 1);
+} dns_ports SEC(".maps") MAP_FEATURE("dns-visibility");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18); /* bytes, a power of two */
+} dns_events SEC(".maps") MAP_FEATURE("dns-visibility") MAP_SIZED_BY("dns-events-bytes");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32); /* enum dns_counter */
+	__type(value, __u64);
+	__uint(max_entries, DNS_COUNTERS);
+} dns_metrics SEC(".maps") MAP_FEATURE("dns-visibility");
+
+/* ---- HTTP visibility ---- */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct l7_ports);
+	__uint(max_entries, 1);
+} http_ports SEC(".maps") MAP_FEATURE("http-visibility");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18); /* bytes, a power of two */
+} http_events SEC(".maps") MAP_FEATURE("http-visibility") MAP_SIZED_BY("http-events-bytes");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32); /* enum http_counter */
+	__type(value, __u64);
+	__uint(max_entries, HTTP_COUNTERS);
+} http_metrics SEC(".maps") MAP_FEATURE("http-visibility");
