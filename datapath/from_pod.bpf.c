@@ -191,8 +191,11 @@ SEC("tc") TAIL(from_pod_calls, FROM_POD_DNS) int fp_dns(struct __sk_buff *skb)
 	int action = TC_ACT_SHOT;
 	struct packet pkt;
 
-	if (l7_take_over(skb, &pkt, &v))
-		action = dns_inspect(skb, &pkt, HOOK_FROM_POD);
+	if (l7_take_over(skb, &pkt, &v)) {
+		action = dns_inspect(skb, &pkt, &v, HOOK_FROM_POD);
+		if (skb->cb[1])
+			CALL(skb, FROM_POD_DNS);
+	}
 	return l7_exit(skb, &pkt, &v, action, HOOK_FROM_POD);
 }
 

@@ -157,8 +157,11 @@ SEC("tc") TAIL(to_pod_calls, TO_POD_DNS) int tp_dns(struct __sk_buff *skb)
 	int action = TC_ACT_SHOT;
 	struct packet pkt;
 
-	if (l7_take_over(skb, &pkt, &v))
-		action = dns_inspect(skb, &pkt, HOOK_TO_POD);
+	if (l7_take_over(skb, &pkt, &v)) {
+		action = dns_inspect(skb, &pkt, &v, HOOK_TO_POD);
+		if (skb->cb[1])
+			CALL(skb, TO_POD_DNS);
+	}
 	return l7_exit(skb, &pkt, &v, action, HOOK_TO_POD);
 }
 

@@ -352,6 +352,27 @@ enum dns_counter {
 	DNS_COUNTERS = 19,
 };
 
+/* Longest prefix trie of the names that dns-deny lists: labels from the last to the first, each as
+ * its length and its bytes in lower case, then a 0. Lengths come before labels, so a prefix that ends
+ * with a label is that domain and all below it, and one that includes the 0 is that name alone: a
+ * look-up of the whole name answers both. All of it is within the 256 bytes that a trie allows. */
+struct dns_deny_key {
+	__u32 prefixlen;	/* bits of `name` */
+	__u8 name[256];
+};
+BONSAI_ASSERT_SIZE(struct dns_deny_key, 260);
+
+enum dns_deny_action {
+	DNS_DENY = 1,
+	DNS_ALLOW = 2,	/* the domain of "*.domain", which only means what is below it */
+};
+
+struct dns_deny_value {
+	__u32 rule;		/* place of the entry in dns-deny */
+	__u32 action;		/* enum dns_deny_action */
+};
+BONSAI_ASSERT_SIZE(struct dns_deny_value, 8);
+
 /* ---- HTTP/1 --------------------------------------------------------------------------------------- */
 #define HTTP_METHODS(X)                                                                            \
 	X(HTTP_OTHER, 0, "other")                                                                  \

@@ -6,7 +6,7 @@
  *
  *   l7_is_candidate()	passes, is whole, and has a payload
  *   l7_is_on()		the server's port is one of the bitmap's
- *   l7_hand_on()	before the tail call: report the flow, keep the reason
+ *   l7_hand_on()	before the tail call: report the flow, keep the reason in cb[0], clear cb[1]
  *   l7_take_over()	in the stage: the reason handed on, the packet parsed again
  *   l7_payload()	offset and length of the payload
  *   l7_head_init()	the part that all layer 7 events begin with
@@ -50,6 +50,7 @@ static __always_inline void l7_hand_on(struct __sk_buff *skb, const struct packe
 	if (enable_flow_events)
 		event_report(pkt, v, skb->ifindex, hook);
 	skb->cb[0] = v->reason;
+	skb->cb[1] = 0;
 }
 
 static __always_inline bool l7_take_over(struct __sk_buff *skb, struct packet *pkt,
