@@ -151,12 +151,30 @@ absl::StatusOr<std::string> ParseHostPort(const std::string& text) {
   return fmt::format("{}:{}", ToString(*ip), *port);
 }
 
+// A port, or a range of them, both ends included.
+absl::StatusOr<std::string> ParsePort(const std::string& text) {
+  const size_t dash = text.find('-');
+  const auto first = ParseSmall(text.substr(0, dash), 65535);
+  const auto last =
+      dash == std::string::npos ? first : ParseSmall(text.substr(dash + 1), 65535);
+  if (!first || !last || *first == 0) {
+    return InvalidArgument("{} is not a port 1..65535 or a range of ports such as 8000-8100",
+                           Quote(text));
+  }
+  if (*last < *first) {
+    return InvalidArgument("{} is a range that ends before it begins; write {}-{}", Quote(text),
+                           *last, *first);
+  }
+  return *first == *last ? std::to_string(*first) : fmt::format("{}-{}", *first, *last);
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ParseElement(const std::string& element, const std::string& text) {
   if (element == "cidr") return ParseCidr(text);
   if (element == "device-pattern") return ParseDevicePattern(text);
   if (element == "host-port") return ParseHostPort(text);
+  if (element == "port") return ParsePort(text);
   if (element.empty()) return text;
   return base::Internal("unknown kind of element {}", Quote(element));
 }
@@ -165,6 +183,7 @@ std::string DescribeElement(const std::string& element) {
   if (element == "cidr") return "CIDR";
   if (element == "device-pattern") return "device name or pattern";
   if (element == "host-port") return "IPv4 address:port, or empty for off";
+  if (element == "port") return "port or range of ports";
   return "text";
 }
 

@@ -393,16 +393,18 @@ enum http_method {
 	HTTP_METHOD_COUNT = 10,
 };
 
+#define HTTP_READ 1024		/* bytes of a segment that are looked at, from its beginning */
+
 enum http_event_flags {
-	HTTP_PATH_CUT = 1 << 0,		/* there is more of the target than in `path` */
-	HTTP_HOST_CUT = 1 << 1,
+	HTTP_PATH_CUT = 1 << 0,		/* there is, or may be, more of the target than in `path` */
+	HTTP_HOST_CUT = 1 << 1,		/* the same of `host` */
 };
 
 struct http_event {
 	struct l7_head head;
 	__u16 status;		/* of responses: 100..999 */
 	__u8 method;		/* of requests: enum http_method */
-	__u8 minor;		/* HTTP/1.minor */
+	__u8 minor;		/* HTTP/1.minor; 0 also of a request whose line is cut before it */
 	__u8 flags;		/* enum http_event_flags */
 	__u8 host_len;		/* bytes of `host` in use */
 	__u16 path_len;		/* bytes of `path` in use */
@@ -416,5 +418,6 @@ enum http_counter {
 	HTTP_REQUEST_FIRST = 0,		/* HTTP_REQUEST_FIRST + enum http_method */
 	HTTP_CLASS_FIRST = 10,		/* HTTP_CLASS_FIRST + status / 100 - 1, for 100..599 */
 	HTTP_MALFORMED = 15,
-	HTTP_COUNTERS = 16,
+	HTTP_LOST = 16,			/* events that the ring buffer had no room for */
+	HTTP_COUNTERS = 17,
 };

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "datapath/include/contract.h"
 #include "tests/unit/report/sample.h"
 
 namespace bonsai::report {
@@ -94,6 +95,25 @@ TEST(Metrics, ConfigurationAndTraffic) {
   EXPECT_THAT(text, HasSubstr("bonsai_load_retries_total 1\n"));
   EXPECT_THAT(text, HasSubstr("bonsai_program_verified_instructions{program=\"from_pod/from_pod\"} 2950\n"));
   EXPECT_THAT(text, HasSubstr("bonsai_services 2\n"));
+}
+
+TEST(Metrics, HttpOnlyWhileItIsOn) {
+  Snapshot snapshot = testing::SampleSnapshot();
+  EXPECT_THAT(TextOf(snapshot), Not(HasSubstr("bonsai_http_")));
+  snapshot.http_counts.resize(HTTP_COUNTERS);
+  snapshot.http_counts[HTTP_GET] = 5;
+  snapshot.http_counts[HTTP_OTHER] = 2;
+  snapshot.http_counts[HTTP_CLASS_FIRST] = 1;
+  snapshot.http_counts[HTTP_CLASS_FIRST + 4] = 4;
+  snapshot.http_counts[HTTP_MALFORMED] = 3;
+  const std::string text = TextOf(std::move(snapshot));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_requests_total{method=\"GET\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_requests_total{method=\"other\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_requests_total{method=\"PATCH\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_responses_total{class=\"1xx\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_responses_total{class=\"5xx\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_malformed_total 3\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_events_lost_total 0\n"));
 }
 
 TEST(Metrics, DriftSinceItBegan) {

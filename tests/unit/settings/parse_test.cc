@@ -189,6 +189,25 @@ TEST(Parse, ChecksCidrs) {
   EXPECT_NE(Refusal({{"prefilter-cidrs", std::string("10.0.0.0\0/8", 11)}}), "accepted");
 }
 
+TEST(Parse, ChecksPortsAndRangesOfPorts) {
+  const auto ports = [](const std::string& text) {
+    return MustParse({{"http-ports", text}}).List("http-ports");
+  };
+  EXPECT_THAT(MustParse({}).List("http-ports"), ElementsAre("80", "8080"));
+  EXPECT_THAT(MustParse({}).List("dns-ports"), ElementsAre("53"));
+  EXPECT_THAT(ports(""), IsEmpty());
+  EXPECT_THAT(ports("1, 65535,8000-8100"), ElementsAre("1", "65535", "8000-8100"));
+  EXPECT_THAT(ports("80,80,80-80,81"), ElementsAre("80", "81"));
+  EXPECT_EQ(Refusal({{"http-ports", "0"}}),
+            "http-ports: \"0\" is not a port 1..65535 or a range of ports such as 8000-8100");
+  EXPECT_EQ(Refusal({{"dns-ports", "90-80"}}),
+            "dns-ports: \"90-80\" is a range that ends before it begins; write 80-90");
+  for (const char* text : {"65536", "-1", "+80", "080", "0x50", "80-", "-80", "80-90-100", "http",
+                           "80 81", "0-80", "80-65536", "8 0", "99999999999999999999"}) {
+    EXPECT_NE(Refusal({{"http-ports", text}}), "accepted") << text;
+  }
+}
+
 TEST(Parse, NamesEveryBadElementOfAList) {
   const std::string refusal = Refusal({{"prefilter-cidrs", "10.0.0.1/8,,x,::/0"}});
   EXPECT_THAT(refusal, HasSubstr("10.0.0.0/8"));

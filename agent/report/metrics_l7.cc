@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/report/metrics_l7.h"
+
+#include "agent/report/http_decode.h"
+#include "datapath/include/contract.h"
+
+namespace bonsai::report {
+namespace {
+
+void AddHttp(const std::vector<uint64_t>& counts, Exposition& out) {
+  auto& requests = out.Counter("http_requests", "HTTP/1 requests by method, at each pod's device.");
+  for (uint32_t method = 0; method < HTTP_METHOD_COUNT; ++method) {
+    requests.Add(counts[HTTP_REQUEST_FIRST + method], {{"method", HttpMethodLabel(method)}});
+  }
+  auto& responses =
+      out.Counter("http_responses", "HTTP/1 responses by class of status, at each pod's device.");
+  for (uint32_t hundred = 1; hundred <= 5; ++hundred) {
+    responses.Add(counts[HTTP_CLASS_FIRST + hundred - 1],
+                  {{"class", std::to_string(hundred) + "xx"}});
+  }
+  out.Counter("http_malformed", "Segments that begin like HTTP/1 but cannot be parsed.")
+      .Add(counts[HTTP_MALFORMED]);
+  out.Counter("http_events_lost", "HTTP events for which the ring buffer had no room.")
+      .Add(counts[HTTP_LOST]);
+}
+
+}  // namespace
+
+void AddL7(const Snapshot& snapshot, Exposition& out) {
+  if (snapshot.http_counts.size() == HTTP_COUNTERS) AddHttp(snapshot.http_counts, out);
+}
+
+}  // namespace bonsai::report
