@@ -89,7 +89,8 @@ absl::Status DesiredTables::Build(const kernel::NodeFacts& node,
   tables::TableInputs inputs{.state = store_.state(),
                              .prefilter_cidrs = settings.List("prefilter-cidrs"),
                              .dns_ports = settings.List("dns-ports"),
-                             .http_ports = settings.List("http-ports")};
+                             .http_ports = settings.List("http-ports"),
+                             .dns_deny = settings.List("dns-deny")};
   tables::LocalPods local = tables::FindLocalPods(
       store_.state(), node_name_, FinderFor(node, Datapath::Uplinks(settings, node)));
   inputs.local_pods = std::move(local.pods);

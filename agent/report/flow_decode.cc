@@ -127,8 +127,9 @@ absl::StatusOr<Flow> FlowDecoder::DecodeFlow(const void* data, size_t size) {
   Name(flow.source, flow.protocol);
   Name(flow.destination, flow.protocol);
   if (flow.backend) Name(*flow.backend, flow.protocol);
-  // The prefilter's rules are numbers of CIDRs, not of policy rules.
-  if (event.reason != DROP_PREFILTER && flow.rule != 0) flow.policy = Lookup(policies_, flow.rule);
+  // The prefilter's rules are numbers of CIDRs, those of dns-deny of names, not of policy rules.
+  const bool by_policy = event.reason != DROP_PREFILTER && event.reason != DROP_DNS_DENIED;
+  if (by_policy && flow.rule != 0) flow.policy = Lookup(policies_, flow.rule);
   return flow;
 }
 

@@ -239,6 +239,7 @@ WriteReport WriteTables(const Tables& tables, const TargetMaps& maps) {
   WriteGroup(tables, maps, {"prefilter4"}, report);
   WriteGroup(tables, maps, {"prefilter6"}, report);
   WriteGroup(tables, maps, {"dns_ports"}, report);
+  WriteGroup(tables, maps, {"dns_deny"}, report);
   WriteGroup(tables, maps, {"http_ports"}, report);
   // Rules before the identities that they are about, identities before the endpoints that enforce.
   const bool changed =

@@ -343,13 +343,14 @@ struct dns_event {
 };
 BONSAI_ASSERT_SIZE(struct dns_event, 480);
 
-/* Per-CPU counters of all hooks: slot DNS_QUERIES, ..., then one slot a response code. */
+/* Per-CPU counters of all hooks. Each message is counted once, and besides if its event was lost. */
 enum dns_counter {
 	DNS_QUERIES = 0,
 	DNS_DENIED = 1,
 	DNS_MALFORMED = 2,
 	DNS_RCODE_FIRST = 3,	/* responses by code: DNS_RCODE_FIRST + 0..15 */
-	DNS_COUNTERS = 19,
+	DNS_LOST = 19,		/* events that the ring buffer had no room for */
+	DNS_COUNTERS = 20,
 };
 
 /* Longest prefix trie of the names that dns-deny lists: labels from the last to the first, each as

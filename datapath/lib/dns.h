@@ -94,7 +94,8 @@ static __always_inline void dns_tell(struct __sk_buff *skb, const struct packet 
 {
 	dns_count(slot);
 	l7_head_init(&s->event.head, pkt, skb->ifindex, kind, hook);
-	bpf_ringbuf_output(&dns_events, &s->event, sizeof(s->event), 0);
+	if (bpf_ringbuf_output(&dns_events, &s->event, sizeof(s->event), 0))
+		dns_count(DNS_LOST);
 }
 
 static __always_inline bool dns_is_for_server(const struct packet *pkt)

@@ -10,6 +10,8 @@
 
 #include "../include/maps.h"
 
+#include <bpf/bpf_endian.h>
+
 /* 127 labels, the root, and as many pointers: one behind each label leaves no name out. Whatever
  * pointers lead round in circles runs into this, or into the length of a name. */
 #define DNS_NAME_STEPS 256
@@ -36,13 +38,22 @@ static __always_inline bool dns_load(struct __sk_buff *skb, const struct dns_scr
 
 /* Names come before what points to them. One that points forward is malformed, but there are servers
  * that read it, so it is read as well: dns-deny is not got round that way. */
-static __always_inline void dns_name_jump(struct dns_walk *walk, __u32 pos, __u32 target)
+static __always_inline enum dns_step dns_name_jump(struct __sk_buff *skb, struct dns_scratch *s,
+						   __u32 pos)
 {
+	struct dns_walk *walk = &s->walk;
+	__be16 pointer;
+	__u32 target;
+
+	if (!dns_load(skb, s, pos, &pointer, sizeof(pointer)))
+		return DNS_STEP_SHORT;
+	target = bpf_ntohs(pointer) & 0x3fff;
 	if (target >= pos)
 		walk->forward = 1;
 	if (!walk->end)
 		walk->end = pos + 2;
 	walk->pos = target;
+	return DNS_STEP_MORE;
 }
 
 /* The root goes where a key's prefixlen is written afterwards: its 0 is in its place already. */
@@ -50,15 +61,13 @@ static __always_inline enum dns_step dns_name_step(struct __sk_buff *skb, struct
 {
 	struct dns_walk *walk = &s->walk;
 	__u32 pos = walk->pos, out = walk->out, size;
-	__u8 head[2];
+	__u8 head;
 
-	if (!dns_load(skb, s, pos, head, sizeof(head)))
+	if (!dns_load(skb, s, pos, &head, sizeof(head)))
 		return DNS_STEP_SHORT;
-	if (head[0] >= DNS_POINTER) {
-		dns_name_jump(walk, pos, (head[0] & 0x3f) << 8 | head[1]);
-		return DNS_STEP_MORE;
-	}
-	size = head[0] + 1;
+	if (head >= DNS_POINTER)
+		return dns_name_jump(skb, s, pos);
+	size = head + 1;
 	if (size > DNS_LABEL_MAX + 1 || out + size > DNS_NAME_MAX - (size > 1))
 		return DNS_STEP_BAD;
 	if (!dns_load(skb, s, pos, s->reversed + ((DNS_REVERSED_END - out - size) & 511), size))
