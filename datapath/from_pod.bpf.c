@@ -17,7 +17,8 @@
 #define FROM_POD_RELATED6 9
 #define FROM_POD_DNS 10
 #define FROM_POD_HTTP 11
-#define FROM_POD_SLOTS 12
+#define FROM_POD_DNS_READ 12
+#define FROM_POD_SLOTS 13
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -42,7 +43,7 @@ static __always_inline int from_pod_exit(struct __sk_buff *skb, const struct pac
 	if (enable_dns_visibility && dns_is_wanted(pkt, v, HOOK_FROM_POD)) {
 		l7_hand_on(skb, pkt, v, HOOK_FROM_POD);
 		CALL(skb, FROM_POD_DNS);
-	} else if (enable_http_visibility && http_is_wanted(pkt, v, HOOK_FROM_POD)) {
+	} else if (enable_http_visibility && http_is_wanted(skb, pkt, v, HOOK_FROM_POD)) {
 		l7_hand_on(skb, pkt, v, HOOK_FROM_POD);
 		CALL(skb, FROM_POD_HTTP);
 	}
@@ -188,14 +189,30 @@ STAGE(fp_related6, from_pod_related, FROM_POD_RELATED6, true)
 SEC("tc") TAIL(from_pod_calls, FROM_POD_DNS) int fp_dns(struct __sk_buff *skb)
 {
 	struct verdict v = {};
+	struct packet pkt;
+
+	if (l7_take_over(skb, &pkt, &v) && dns_begin(skb, &pkt, HOOK_FROM_POD))
+		CALL(skb, FROM_POD_DNS_READ);
+	return l7_exit(skb, &pkt, &v, TC_ACT_SHOT, HOOK_FROM_POD);
+}
+
+SEC("tc") TAIL(from_pod_calls, FROM_POD_DNS_READ) int fp_dns_read(struct __sk_buff *skb)
+{
+	struct verdict v = { .reason = skb->cb[0] };
+	struct dns_scratch *s = dns_scratch_get();
 	int action = TC_ACT_SHOT;
 	struct packet pkt;
 
-	if (l7_take_over(skb, &pkt, &v)) {
-		action = dns_inspect(skb, &pkt, &v, HOOK_FROM_POD);
-		if (skb->cb[1])
-			CALL(skb, FROM_POD_DNS);
+	if (!s)
+		return TC_ACT_UNSPEC;
+	if (!dns_message_read(skb, s)) {
+		CALL(skb, FROM_POD_DNS_READ);
+		dns_give_up(skb, s);
 	}
+	pkt = s->pkt;
+	action = dns_finish(skb, &pkt, s, &v, HOOK_FROM_POD);
+	if (skb->cb[1])
+		CALL(skb, FROM_POD_DNS);
 	return l7_exit(skb, &pkt, &v, action, HOOK_FROM_POD);
 }
 

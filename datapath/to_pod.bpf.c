@@ -15,7 +15,8 @@
 #define TO_POD_RELATED6 7
 #define TO_POD_DNS 8
 #define TO_POD_HTTP 9
-#define TO_POD_SLOTS 10
+#define TO_POD_DNS_READ 10
+#define TO_POD_SLOTS 11
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -40,7 +41,7 @@ static __always_inline int to_pod_exit(struct __sk_buff *skb, const struct packe
 	if (enable_dns_visibility && dns_is_wanted(pkt, v, HOOK_TO_POD)) {
 		l7_hand_on(skb, pkt, v, HOOK_TO_POD);
 		CALL(skb, TO_POD_DNS);
-	} else if (enable_http_visibility && http_is_wanted(pkt, v, HOOK_TO_POD)) {
+	} else if (enable_http_visibility && http_is_wanted(skb, pkt, v, HOOK_TO_POD)) {
 		l7_hand_on(skb, pkt, v, HOOK_TO_POD);
 		CALL(skb, TO_POD_HTTP);
 	}
@@ -154,14 +155,30 @@ STAGE(tp_related6, to_pod_related, TO_POD_RELATED6, true)
 SEC("tc") TAIL(to_pod_calls, TO_POD_DNS) int tp_dns(struct __sk_buff *skb)
 {
 	struct verdict v = {};
+	struct packet pkt;
+
+	if (l7_take_over(skb, &pkt, &v) && dns_begin(skb, &pkt, HOOK_TO_POD))
+		CALL(skb, TO_POD_DNS_READ);
+	return l7_exit(skb, &pkt, &v, TC_ACT_SHOT, HOOK_TO_POD);
+}
+
+SEC("tc") TAIL(to_pod_calls, TO_POD_DNS_READ) int tp_dns_read(struct __sk_buff *skb)
+{
+	struct verdict v = { .reason = skb->cb[0] };
+	struct dns_scratch *s = dns_scratch_get();
 	int action = TC_ACT_SHOT;
 	struct packet pkt;
 
-	if (l7_take_over(skb, &pkt, &v)) {
-		action = dns_inspect(skb, &pkt, &v, HOOK_TO_POD);
-		if (skb->cb[1])
-			CALL(skb, TO_POD_DNS);
+	if (!s)
+		return TC_ACT_UNSPEC;
+	if (!dns_message_read(skb, s)) {
+		CALL(skb, TO_POD_DNS_READ);
+		dns_give_up(skb, s);
 	}
+	pkt = s->pkt;
+	action = dns_finish(skb, &pkt, s, &v, HOOK_TO_POD);
+	if (skb->cb[1])
+		CALL(skb, TO_POD_DNS);
 	return l7_exit(skb, &pkt, &v, action, HOOK_TO_POD);
 }
 

@@ -190,6 +190,10 @@ struct dns_walk {
 	volatile __u8 partial;	/* the packet holds less than the whole message */
 	volatile __u8 forward;	/* a pointer led forward */
 	volatile __u8 whole;	/* name, type and class of the question were read */
+	volatile __u8 phase;	/* enum dns_phase */
+	volatile __u8 rounds;	/* calls of the stage that this phase has taken */
+	volatile __u8 kind;	/* enum dns_kind, as far as is known */
+	__u8 pad;
 };
 
 /* A message's header. Numbers in network byte order. */
@@ -247,3 +251,23 @@ struct {
 	__type(value, __u64);
 	__uint(max_entries, HTTP_COUNTERS);
 } http_metrics SEC(".maps") MAP_FEATURE("http-visibility");
+
+/* Where a message is taken apart: too much for the stack. tc programs run with softirqs off, so no two
+ * packets of a CPU meet in it. */
+struct http_scratch {
+	struct http_event event;
+	__u32 len;		/* of `bytes` in use */
+	__u32 start;		/* of the target */
+	__u32 off;		/* where the last step ended */
+	__u32 at;		/* enum http_at, or how much of "host:" was met */
+	__u32 value_len;	/* bytes of Host's value so far, inner white space included */
+	__u32 pad;
+	__u8 bytes[HTTP_READ];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct http_scratch);
+	__uint(max_entries, 1);
+} http_scratch SEC(".maps") MAP_FEATURE("http-visibility");

@@ -2,10 +2,15 @@
 /*
  * Feature dns-visibility.
  *
- *   dns_is_wanted()	a packet for the DNS stage
- *   dns_inspect()	the stage: parse, count, report, and at from_pod refuse what dns-deny names
- *			and leave in skb->cb[1] where the segment's next message is, for which the stage
- *			is called again, or 0
+ *   dns_is_wanted()	a packet for the DNS stages
+ *   dns_begin()	first stage: find the message at skb->cb[1]; true: there is one to read
+ *   dns_message_read()	second stage, a round of reading; false: it has to be called again
+ *   dns_give_up()	instead, if it cannot be
+ *   dns_finish()	count, report, and at from_pod refuse what dns-deny names; returns the tc action
+ *			should the verdict be to drop. skb->cb[1] is then where the segment's next
+ *			message is, for the first stage, or 0
+ *
+ * The stages share a struct dns_scratch, in which the packet is too.
  *
  * Each message is counted once: as query, denied, response of a code, or malformed. What is neither a
  * standard query nor its response (opcode 0) is not DNS to us. A stream may be joined in mid-message:
@@ -75,20 +80,6 @@ static __always_inline bool dns_begins(const struct dns_header *header)
 	return !(header->flags[1] & DNS_FLAG_ZERO) && bpf_ntohs(header->questions) <= 1;
 }
 
-static __always_inline enum dns_kind dns_read(struct __sk_buff *skb, const struct packet *pkt,
-					      struct dns_scratch *s)
-{
-	const bool udp = pkt->protocol == IPPROTO_UDP;
-
-	if (!(udp ? dns_place_udp(skb, pkt, &s->walk) : dns_place_tcp(skb, pkt, &s->walk)))
-		return udp ? DNS_BAD : DNS_NOTHING;
-	if (bpf_skb_load_bytes(skb, s->walk.off, &s->header, sizeof(s->header)))
-		return DNS_NOTHING;
-	if (!udp && !dns_begins(&s->header))
-		return DNS_NOTHING;
-	return dns_message_read(skb, s);
-}
-
 static __always_inline void dns_tell(struct __sk_buff *skb, const struct packet *pkt,
 				     struct dns_scratch *s, __u8 kind, __u32 slot, const __u32 hook)
 {
@@ -126,34 +117,55 @@ static __always_inline int dns_refuse(struct __sk_buff *skb, const struct packet
 	return dns_deny_answer(skb, pkt, s);
 }
 
-static __always_inline int dns_inspect(struct __sk_buff *skb, struct packet *pkt,
-				       struct verdict *v, const __u32 hook)
+static __always_inline struct dns_scratch *dns_scratch_get(void)
 {
-	const struct dns_deny_value *denied = NULL;
-	struct dns_scratch *s;
-	enum dns_kind kind;
 	__u32 zero = 0;
 
-	s = bpf_map_lookup_elem(&dns_scratch, &zero);
+	return bpf_map_lookup_elem(&dns_scratch, &zero);
+}
+
+static __always_inline bool dns_begin(struct __sk_buff *skb, const struct packet *pkt,
+				      const __u32 hook)
+{
+	const bool udp = pkt->protocol == IPPROTO_UDP;
+	struct dns_scratch *s = dns_scratch_get();
+
 	if (!s)
-		return TC_ACT_SHOT;
+		return false;
 	__builtin_memset(&s->event, 0, sizeof(s->event));
 	__builtin_memset((void *)&s->walk, 0, sizeof(s->walk));
-	/* Out of the verifier's sight and back: it would walk the loops once for each kind of packet. */
 	s->pkt = *pkt;
-	kind = dns_read(skb, &s->pkt, s);
-	*pkt = s->pkt;
+	if (!(udp ? dns_place_udp(skb, pkt, &s->walk) : dns_place_tcp(skb, pkt, &s->walk))) {
+		if (udp)
+			dns_tell(skb, pkt, s, L7_MALFORMED, DNS_MALFORMED, hook);
+		return false;
+	}
+	if (bpf_skb_load_bytes(skb, s->walk.off, &s->header, sizeof(s->header)))
+		return false;
+	return (udp || dns_begins(&s->header)) && dns_message_begin(s);
+}
+
+/* No more tail calls to be had: a segment full of messages, and long names in them. */
+static __always_inline void dns_give_up(struct __sk_buff *skb, struct dns_scratch *s)
+{
+	skb->cb[1] = 0;
+	s->event.flags |= s->walk.whole ? DNS_ANSWERS_CUT : DNS_NAME_CUT | DNS_ANSWERS_CUT;
+}
+
+static __always_inline int dns_finish(struct __sk_buff *skb, const struct packet *pkt,
+				      struct dns_scratch *s, struct verdict *v, const __u32 hook)
+{
+	const struct dns_deny_value *denied = NULL;
+
 	if (hook == HOOK_FROM_POD && s->walk.whole)
 		denied = dns_denied(pkt, s);
 	if (denied)
 		return dns_refuse(skb, pkt, v, s, denied);
-	if (kind == DNS_QUERY)
+	if (s->walk.kind == DNS_QUERY)
 		dns_tell(skb, pkt, s, L7_REQUEST, DNS_QUERIES, hook);
-	else if (kind == DNS_RESPONSE)
+	else if (s->walk.kind == DNS_RESPONSE)
 		dns_tell(skb, pkt, s, L7_RESPONSE, DNS_RCODE_FIRST + s->event.rcode, hook);
-	else if (kind == DNS_BAD)
-		dns_tell(skb, pkt, s, L7_MALFORMED, DNS_MALFORMED, hook);
 	else
-		skb->cb[1] = 0; /* where nothing begins, nothing can follow */
+		dns_tell(skb, pkt, s, L7_MALFORMED, DNS_MALFORMED, hook);
 	return TC_ACT_SHOT;
 }

@@ -2,8 +2,9 @@
 /*
  * DNS messages (RFC 1035, 4.1), part of feature dns-visibility.
  *
- *   dns_message_read()		first question and answers of the message at walk.off, whose header has
- *				been read, into the event; says what it is
+ *   dns_message_begin()	what the header says; false: the message is nothing to us
+ *   dns_message_read()		a round of reading question and answers into the event; false: there is
+ *				more to do. In the end walk.kind says what the message is
  *
  * The first question is the question: servers refuse a message with several (RFC 9619). Names of
  * records are skipped, not compared. The response code is the header's; the upper bits that EDNS
@@ -15,7 +16,9 @@
 
 #include <bpf/bpf_endian.h>
 
-#define DNS_RECORD_STEPS 128	/* records and labels of their names that are looked at */
+/* Records, and labels of their names, that are looked at: in a round, and rounds. */
+#define DNS_RECORD_STEPS 16
+#define DNS_RECORD_ROUNDS 8
 #define DNS_TYPE_A 1
 #define DNS_TYPE_AAAA 28
 #define DNS_CLASS_IN 1
@@ -29,10 +32,15 @@
 #define DNS_FLAG_RCODE 0x0f
 
 enum dns_kind {
-	DNS_NOTHING = 0,	/* not a standard query or its response */
-	DNS_QUERY,
+	DNS_QUERY = 1,
 	DNS_RESPONSE,
 	DNS_BAD,
+};
+
+enum dns_phase {
+	DNS_IN_NAME = 0,
+	DNS_IN_RECORDS,
+	DNS_READ,
 };
 
 /* What follows a record's name; its data follow. */
@@ -43,20 +51,13 @@ struct dns_record {
 	__be16 size;
 };
 
-/* What it is as far as it was read. A message that goes on behind the packet's end is cut, one that ends
- * too early is malformed. Asked of the header each time: a kind kept from before the loops would have
- * the verifier walk them once for each. */
-static __always_inline enum dns_kind dns_kind_of(const struct dns_scratch *s)
+/* A message that goes on behind the packet's end is cut, one that ends too early is malformed. */
+static __always_inline void dns_cut(struct dns_scratch *s, __u8 flags)
 {
-	return s->header.flags[0] & DNS_FLAG_RESPONSE ? DNS_RESPONSE : DNS_QUERY;
-}
-
-static __always_inline enum dns_kind dns_cut(struct dns_scratch *s, __u8 flags)
-{
-	if (!s->walk.partial)
-		return DNS_BAD;
-	s->event.flags |= flags;
-	return dns_kind_of(s);
+	if (s->walk.partial)
+		s->event.flags |= flags;
+	else
+		s->walk.kind = DNS_BAD;
 }
 
 /* Bytes of the address in a record, 0: it holds none. */
@@ -134,63 +135,91 @@ static __always_inline enum dns_step dns_records(struct __sk_buff *skb, struct d
 		if (step != DNS_STEP_MORE)
 			return step;
 	}
-	return DNS_STEP_MORE;
+	if (++s->walk.rounds < DNS_RECORD_ROUNDS)
+		return DNS_STEP_MORE;
+	s->event.flags |= DNS_ANSWERS_CUT;
+	return DNS_STEP_DONE;
 }
 
-static __always_inline enum dns_kind dns_answers(struct __sk_buff *skb, struct dns_scratch *s)
+static __always_inline void dns_answers(struct dns_scratch *s, enum dns_step step)
 {
-	enum dns_step step = dns_records(skb, s);
-
 	s->event.answer_count = s->walk.found;
-	if (step == DNS_STEP_DONE)
-		return DNS_RESPONSE;
 	if (step == DNS_STEP_BAD)
-		return DNS_BAD;
+		s->walk.kind = DNS_BAD;
+	if (step != DNS_STEP_SHORT)
+		return;
 	/* A truncated message may end in the middle of a record. */
-	if (step == DNS_STEP_MORE || s->event.flags & DNS_TRUNCATED)
+	if (s->event.flags & DNS_TRUNCATED)
 		s->walk.partial = 1;
-	return dns_cut(s, DNS_ANSWERS_CUT);
+	dns_cut(s, DNS_ANSWERS_CUT);
 }
 
-static __always_inline enum dns_kind dns_question(struct __sk_buff *skb, struct dns_scratch *s)
+static __always_inline void dns_question(struct __sk_buff *skb, struct dns_scratch *s,
+					 enum dns_step step)
 {
 	struct dns_walk *walk = &s->walk;
-	enum dns_step step = dns_name_read(skb, s);
 	__be16 type;
 
 	s->event.name_len = walk->out;
 	if (step == DNS_STEP_BAD)
-		return DNS_BAD;
+		walk->kind = DNS_BAD;
 	if (step == DNS_STEP_SHORT)
-		return dns_cut(s, DNS_NAME_CUT | DNS_ANSWERS_CUT);
+		dns_cut(s, DNS_NAME_CUT | DNS_ANSWERS_CUT);
+	if (step != DNS_STEP_DONE)
+		return;
 	walk->pos = walk->end + 4;
-	if (walk->pos > walk->len || !dns_load(skb, s, walk->end, &type, sizeof(type)))
-		return dns_cut(s, DNS_ANSWERS_CUT);
+	if (walk->pos > walk->len || !dns_load(skb, s, walk->end, &type, sizeof(type))) {
+		dns_cut(s, DNS_ANSWERS_CUT);
+		return;
+	}
 	s->event.qtype = bpf_ntohs(type);
 	walk->whole = 1;
-	return walk->forward ? DNS_BAD : dns_kind_of(s);
+	if (walk->forward)
+		walk->kind = DNS_BAD;
+	else if (walk->kind == DNS_RESPONSE)
+		walk->phase = DNS_IN_RECORDS;
 }
 
-static __always_inline enum dns_kind dns_message_read(struct __sk_buff *skb, struct dns_scratch *s)
+static __always_inline bool dns_message_begin(struct dns_scratch *s)
 {
 	const struct dns_header *header = &s->header;
-	enum dns_kind kind;
+	const bool response = header->flags[0] & DNS_FLAG_RESPONSE;
+	struct dns_walk *walk = &s->walk;
 
 	if (header->flags[0] & DNS_FLAG_OPCODE)
-		return DNS_NOTHING;
+		return false;
 	s->event.id = bpf_ntohs(header->id);
+	s->event.rcode = header->flags[1] & DNS_FLAG_RCODE;
 	if (header->flags[0] & DNS_FLAG_TRUNCATED)
 		s->event.flags |= DNS_TRUNCATED;
-	s->event.rcode = header->flags[1] & DNS_FLAG_RCODE;
-	s->walk.pos = sizeof(*header);
-	s->walk.answers = bpf_ntohs(header->answers);
-	if (header->questions) {
-		s->walk.questions = bpf_ntohs(header->questions) - 1;
-		kind = dns_question(skb, s);
-	} else {
-		kind = dns_kind_of(s);
+	walk->pos = sizeof(*header);
+	walk->answers = bpf_ntohs(header->answers);
+	walk->kind = response ? DNS_RESPONSE : DNS_QUERY;
+	if (header->questions)
+		walk->questions = bpf_ntohs(header->questions) - 1;
+	else
+		walk->phase = response ? DNS_IN_RECORDS : DNS_READ;
+	return true;
+}
+
+static __always_inline bool dns_message_read(struct __sk_buff *skb, struct dns_scratch *s)
+{
+	struct dns_walk *walk = &s->walk;
+	enum dns_step step;
+
+	if (walk->phase == DNS_IN_NAME) {
+		step = dns_name_read(skb, s);
+		if (step == DNS_STEP_MORE)
+			return false;
+		walk->phase = DNS_READ;
+		walk->rounds = 0;
+		dns_question(skb, s, step);
 	}
-	if (kind != DNS_RESPONSE || s->event.flags & DNS_ANSWERS_CUT)
-		return kind;
-	return dns_answers(skb, s);
+	if (walk->phase == DNS_IN_RECORDS) {
+		step = dns_records(skb, s);
+		if (step == DNS_STEP_MORE)
+			return false;
+		dns_answers(s, step);
+	}
+	return true;
 }

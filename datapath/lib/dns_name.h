@@ -2,8 +2,8 @@
 /*
  * Names in DNS messages (RFC 1035, 4.1.4), part of feature dns-visibility.
  *
- *   dns_name_read()	expand the name at walk.pos into event.name and, labels from the last to the
- *			first, into `reversed`
+ *   dns_name_read()	expand the name at walk.pos, a part at a time, into event.name and, labels from
+ *			the last to the first, into `reversed`
  *   dns_name_skip()	one step over a name; a pointer ends it and is not followed
  */
 #pragma once
@@ -12,9 +12,11 @@
 
 #include <bpf/bpf_endian.h>
 
-/* 127 labels, the root, and as many pointers: one behind each label leaves no name out. Whatever
- * pointers lead round in circles runs into this, or into the length of a name. */
-#define DNS_NAME_STEPS 256
+/* A round is what one program does before it calls itself; the verifier walks each step of one. All of
+ * them are enough for 127 labels, the root, and as many pointers: one behind each label leaves no name
+ * out. Whatever pointers lead round in circles runs into this, or into the length of a name. */
+#define DNS_NAME_STEPS 32
+#define DNS_NAME_ROUNDS 8
 #define DNS_LABEL_MAX 63
 #define DNS_POINTER 0xc0
 
@@ -89,7 +91,7 @@ static __always_inline enum dns_step dns_name_read(struct __sk_buff *skb, struct
 			s->walk.end = s->walk.pos;
 		return step;
 	}
-	return DNS_STEP_BAD;
+	return ++s->walk.rounds < DNS_NAME_ROUNDS ? DNS_STEP_MORE : DNS_STEP_BAD;
 }
 
 static __always_inline enum dns_step dns_name_skip(struct __sk_buff *skb, struct dns_scratch *s)

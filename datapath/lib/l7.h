@@ -5,6 +5,7 @@
  * reason is handed on.
  *
  *   l7_is_candidate()	passes, is whole, and has a payload
+ *   l7_sides()		which ends of the packet have a port of the bitmap; 0: neither
  *   l7_is_on()		the server's port is one of the bitmap's
  *   l7_hand_on()	before the tail call: report the flow, keep the reason in cb[0], clear cb[1]
  *   l7_take_over()	in the stage: the reason handed on, the packet parsed again
@@ -30,18 +31,30 @@ static __always_inline bool l7_has_port(const struct l7_ports *ports, __be16 por
 	return ports->bits[host >> 6] & 1ULL << (host & 63);
 }
 
+enum l7_side {
+	L7_TO_SERVER = 1 << 0,
+	L7_FROM_SERVER = 1 << 1,
+};
+
 /* `pkt` is as it came: what leaves a pod for a service carries the service's port still, and what
  * comes from a backend the backend's. The backend's is what counts. */
-static __always_inline bool l7_is_on(const struct l7_ports *ports, const struct packet *pkt,
-				     const struct verdict *v, const __u32 hook)
+static __always_inline __u32 l7_sides(const struct l7_ports *ports, const struct packet *pkt,
+				      const struct verdict *v, const __u32 hook)
 {
 	__be16 dport = pkt->dport;
 
 	if (!ports)
-		return false;
+		return 0;
 	if (enable_load_balancer && hook == HOOK_FROM_POD && v->nat_port)
 		dport = v->nat_port;
-	return l7_has_port(ports, dport) || l7_has_port(ports, pkt->sport);
+	return (l7_has_port(ports, dport) ? L7_TO_SERVER : 0) |
+	       (l7_has_port(ports, pkt->sport) ? L7_FROM_SERVER : 0);
+}
+
+static __always_inline bool l7_is_on(const struct l7_ports *ports, const struct packet *pkt,
+				     const struct verdict *v, const __u32 hook)
+{
+	return l7_sides(ports, pkt, v, hook) != 0;
 }
 
 static __always_inline void l7_hand_on(struct __sk_buff *skb, const struct packet *pkt,

@@ -18,7 +18,9 @@ constexpr Toggle kToggles[] = {{"enable_ipv4", nullptr},
                                {"enable_policy", "enable_conntrack"},
                                {"enable_load_balancer", "enable_conntrack"},
                                {"enable_flow_events", nullptr},
-                               {"enable_datapath_metrics", nullptr}};
+                               {"enable_datapath_metrics", nullptr},
+                               {"enable_dns_visibility", nullptr},
+                               {"enable_http_visibility", nullptr}};
 
 bool MayStand(const Constants& constants) {
   for (const Toggle& toggle : kToggles) {
@@ -52,7 +54,7 @@ TEST_P(Verifier, AcceptsEveryCombinationOfToggles) {
     ASSERT_EQ(datapath.error(), "") << "toggles " << mask;
     ++loaded;
   }
-  EXPECT_EQ(loaded, 160u);
+  EXPECT_EQ(loaded, 640u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Object, Verifier,
