@@ -116,6 +116,26 @@ TEST(Metrics, HttpOnlyWhileItIsOn) {
   EXPECT_THAT(text, HasSubstr("bonsai_http_events_lost_total 0\n"));
 }
 
+TEST(Metrics, DnsOnlyWhileItIsOn) {
+  Snapshot snapshot = testing::SampleSnapshot();
+  EXPECT_THAT(TextOf(snapshot), Not(HasSubstr("bonsai_dns_")));
+  snapshot.dns_counts.resize(DNS_COUNTERS);
+  snapshot.dns_counts[DNS_QUERIES] = 9;
+  snapshot.dns_counts[DNS_DENIED] = 2;
+  snapshot.dns_counts[DNS_MALFORMED] = 1;
+  snapshot.dns_counts[DNS_RCODE_FIRST + 3] = 4;
+  snapshot.dns_counts[DNS_RCODE_FIRST + 15] = 5;
+  snapshot.dns_counts[DNS_LOST] = 6;
+  const std::string text = TextOf(std::move(snapshot));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_queries_total 9\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_denied_total 2\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_malformed_total 1\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_responses_total{rcode=\"NOERROR\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_responses_total{rcode=\"NXDOMAIN\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_responses_total{rcode=\"RCODE15\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_events_lost_total 6\n"));
+}
+
 TEST(Metrics, DriftSinceItBegan) {
   Snapshot snapshot = testing::SampleSnapshot();
   EXPECT_THAT(TextOf(snapshot), HasSubstr("bonsai_configuration_drift_seconds 0\n"));

@@ -65,7 +65,8 @@ TEST(TableBuilder, GivesTheSameTablesForTheSameInputs) {
 TEST(TableBuilder, AlwaysFillsEveryMapSoThatOldEntriesGo) {
   const auto tables = *TableBuilder().Build({});
   for (const char* map :
-       {"endpoints", "ipcache4", "ipcache6", "policy", "prefilter4", "prefilter6"}) {
+       {"endpoints", "ipcache4", "ipcache6", "policy", "prefilter4", "prefilter6",
+        "dns_deny"}) {
     ASSERT_TRUE(tables.maps.contains(map)) << map;
     EXPECT_TRUE(tables.maps.at(map).empty()) << map;
   }
