@@ -29,7 +29,7 @@ std::string Service() {
 
 std::string Slice(const std::string& family, const std::string& address) {
   return "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: dns-" +
-         (family == "IPv4" ? "v4" : "v6") +
+         std::string(family == "IPv4" ? "v4" : "v6") +
          ", namespace: demo, labels: {kubernetes.io/service-name: dns}}\naddressType: " + family +
          "\nendpoints: [{addresses: ['" + address + "'], conditions: {ready: true}}]\n"
          "ports: [{name: dns, protocol: UDP, port: 5300}, {name: dns-tcp, protocol: TCP, port: 5300}]\n";
