@@ -106,9 +106,7 @@ static __always_inline void http_inspect(struct __sk_buff *skb, const struct pac
 	if (!s || len < HTTP_PEEK || len > HTTP_READ || bpf_skb_load_bytes(skb, off, s->bytes, len))
 		return;
 	__builtin_memset(&s->event, 0, sizeof(s->event));
-	HTTP_STORE(s->at, 0);
-	HTTP_STORE(s->value_len, 0);
-	HTTP_STORE(s->len, len);
+	s->len = len;
 	kind = http_parse(s, sides);
 	if (kind == HTTP_NONE)
 		return;
