@@ -22,6 +22,7 @@
 #define HTTP_SPACE_VERSION (0x20ULL << 56 | HTTP_VERSION)
 #define HTTP_HOST 0x0a686f73743aULL	/* "\nhost:" */
 #define HTTP_HOST_MASK 0xffffffffffffULL
+#define HTTP_HOST_CASE 0x002020202000ULL	/* no byte but a letter becomes that letter by it */
 
 #define HTTP_NONE 0		/* no message; else an enum l7_kind */
 
@@ -42,7 +43,9 @@ static __always_inline bool http_is_token(__u8 c)
 
 static __always_inline bool http_is_space(__u8 c)
 {
-	return c == ' ' || c == '\t' || c == '\r';
+	const __u64 set = 1ULL << ' ' | 1 << '\t' | 1 << '\r';
+
+	return c <= ' ' && set >> c & 1;
 }
 
 static __always_inline __u8 http_byte(const struct http_scratch *s, __u32 off)
@@ -149,9 +152,9 @@ __noinline __u32 http_find_host(struct http_scratch *s, __u32 off)
 
 		if (off >= s->len)
 			return 0;
-		word = (word << 8 | (c >= 'A' && c <= 'Z' ? c + 0x20 : c)) & HTTP_HOST_MASK;
+		word = word << 8 | c;
 		off++;
-		if (word == HTTP_HOST)
+		if (((word | HTTP_HOST_CASE) & HTTP_HOST_MASK) == HTTP_HOST)
 			return off;
 		if ((word & 0xffff) == 0x0a0a || (word & 0xffffff) == 0x0a0d0a)
 			return 0; /* an empty line */
