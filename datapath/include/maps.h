@@ -257,10 +257,6 @@ struct {
 struct http_scratch {
 	struct http_event event;
 	__u32 len;		/* of `bytes` in use */
-	__u32 start;		/* of the target */
-	__u32 off;		/* where the last step ended */
-	__u32 at;		/* enum http_at, or how much of "host:" was met */
-	__u32 value_len;	/* bytes of Host's value so far, inner white space included */
 	__u32 pad;
 	__u8 bytes[HTTP_READ];
 };

@@ -39,7 +39,8 @@ static __always_inline bool http_begins(struct __sk_buff *skb, const struct pack
 	       (sides & L7_TO_SERVER && http_is_token(first >> 56));
 }
 
-/* The direction is handed on too: in the stage a translated packet has the service's port. */
+/* The direction is handed on too, in cb[2], which is no one else's behind the balancer: in the stage a
+ * translated packet has the service's port. */
 static __always_inline bool http_is_wanted(struct __sk_buff *skb, const struct packet *pkt,
 					   const struct verdict *v, const __u32 hook)
 {
@@ -50,7 +51,7 @@ static __always_inline bool http_is_wanted(struct __sk_buff *skb, const struct p
 	sides = l7_sides(bpf_map_lookup_elem(&http_ports, &zero), pkt, v, hook);
 	if (!sides || !http_begins(skb, pkt, sides))
 		return false;
-	skb->cb[1] = sides;
+	skb->cb[2] = sides;
 	return true;
 }
 
@@ -95,7 +96,7 @@ static __always_inline __u32 http_counter(const struct http_event *event, __u8 k
 static __always_inline void http_inspect(struct __sk_buff *skb, const struct packet *pkt,
 					 const __u32 hook)
 {
-	__u32 zero = 0, sides = skb->cb[1], off, len;
+	__u32 zero = 0, sides = skb->cb[2], off, len;
 	struct http_scratch *s = bpf_map_lookup_elem(&http_scratch, &zero);
 	__u8 kind;
 
@@ -106,9 +107,7 @@ static __always_inline void http_inspect(struct __sk_buff *skb, const struct pac
 	if (!s || len < HTTP_PEEK || len > HTTP_READ || bpf_skb_load_bytes(skb, off, s->bytes, len))
 		return;
 	__builtin_memset(&s->event, 0, sizeof(s->event));
-	HTTP_STORE(s->at, 0);
-	HTTP_STORE(s->value_len, 0);
-	HTTP_STORE(s->len, len);
+	s->len = len;
 	kind = http_parse(s, sides);
 	if (kind == HTTP_NONE)
 		return;

@@ -6,9 +6,9 @@
  *   http_parse_request()	enum l7_kind, or HTTP_NONE; http.h says what these are
  *   http_parse_response()	the same
  *
- * What one loop leaves to the next lies in the scratch map, and is written and read back as it says
- * (HTTP_LOAD, HTTP_STORE). In a register the verifier would know another range of it for each byte that
- * the loop may end at, and would walk all that follows as often: a thousand times, twice.
+ * Each loop over bytes is a global function, which the verifier walks once, by itself. Inline it would
+ * know another range of the offset for each byte that a loop may end at, and would walk all that follows
+ * as often; and the branches left to walk of all loops together are more than it keeps (8,192).
  */
 #pragma once
 
@@ -17,12 +17,12 @@
 
 #define HTTP_METHOD_MAX 32	/* longest token that is taken for a method */
 
-/* The first seven bytes of a response, and " HTTP/1.", as numbers in the order of the bytes. */
+/* The first seven bytes of a response, " HTTP/1." and a header's name, as numbers in their bytes' order. */
 #define HTTP_VERSION 0x485454502f312eULL
 #define HTTP_SPACE_VERSION (0x20ULL << 56 | HTTP_VERSION)
-
-#define HTTP_LOAD(x) (*(volatile typeof(x) *)&(x))
-#define HTTP_STORE(x, value) (*(volatile typeof(x) *)&(x) = (value))
+#define HTTP_HOST 0x0a686f73743aULL	/* "\nhost:" */
+#define HTTP_HOST_MASK 0xffffffffffffULL
+#define HTTP_HOST_CASE 0x002020202000ULL	/* no byte but a letter becomes that letter by it */
 
 #define HTTP_NONE 0		/* no message; else an enum l7_kind */
 
@@ -30,13 +30,6 @@ enum http_line {
 	HTTP_LINE_BAD,
 	HTTP_LINE_CUT,		/* good as far as the segment goes */
 	HTTP_LINE_WHOLE,
-};
-
-/* Where in the headers a byte is: 0..4, so many bytes of "host:" have been met in this line; or */
-enum http_at {
-	HTTP_AT_VALUE = 5,	/* behind "host:" */
-	HTTP_AT_OTHER,		/* in another header */
-	HTTP_AT_RETURN,		/* behind a CR that begins a line */
 };
 
 /* RFC 9110, 5.6.2: digits, letters and ! # $ % & ' * + - . ^ _ ` | ~ */
@@ -50,7 +43,9 @@ static __always_inline bool http_is_token(__u8 c)
 
 static __always_inline bool http_is_space(__u8 c)
 {
-	return c == ' ' || c == '\t' || c == '\r';
+	const __u64 set = 1ULL << ' ' | 1 << '\t' | 1 << '\r';
+
+	return c <= ' ' && set >> c & 1;
 }
 
 static __always_inline __u8 http_byte(const struct http_scratch *s, __u32 off)
@@ -85,16 +80,16 @@ static __always_inline __u8 http_method(__u64 word)
 }
 
 /* Length of the method, which a space follows; 0: there is none. */
-static __always_inline __u32 http_parse_method(struct http_scratch *s)
+__noinline __u32 http_method_len(struct http_scratch *s)
 {
-	__u32 len = HTTP_LOAD(s->len);
 	__u64 word = 0;
 
-#pragma clang loop unroll(disable)
+	if (!s)
+		return 0;
 	for (__u32 i = 0; i <= HTTP_METHOD_MAX; i++) {
 		__u8 c = s->bytes[i];
 
-		if (i >= len)
+		if (i >= s->len)
 			return 0;
 		if (c == ' ') {
 			s->event.method = i <= 8 ? http_method(word) : HTTP_OTHER;
@@ -107,28 +102,105 @@ static __always_inline __u32 http_parse_method(struct http_scratch *s)
 	return 0;
 }
 
-/* Copies the target, which begins at `off`, and leaves in s->off where it ends. */
-static __always_inline void http_parse_target(struct http_scratch *s, __u32 off)
+/* Copies the target, which begins at `off`. Where it ends. */
+__noinline __u32 http_copy_target(struct http_scratch *s, __u32 off)
 {
-	__u32 len = HTTP_LOAD(s->len);
-
-#pragma clang loop unroll(disable)
+	if (!s)
+		return 0;
 	for (__u32 i = 0; i < HTTP_READ; i++) {
 		__u8 c = http_byte(s, off);
 
-		if (off >= len || c <= ' ' || c == 0x7f)
+		if (off >= s->len || c <= ' ' || c == 0x7f)
 			break;
 		if (i < sizeof(s->event.path))
 			s->event.path[i] = c;
 		off++;
 	}
-	HTTP_STORE(s->off, off);
+	return off;
 }
 
-/* What stands behind the target's space, from `off` on: a version and the end of the line. */
-static __always_inline int http_parse_version(struct http_scratch *s, __u32 off)
+/* Whether " HTTP/1." stands in the line from `off` on. */
+__noinline __u32 http_has_version(struct http_scratch *s, __u32 off)
 {
-	__u32 len = HTTP_LOAD(s->len);
+	__u64 word = 0;
+
+	if (!s)
+		return 0;
+	for (__u32 i = 0; i < HTTP_READ; i++) {
+		__u8 c = http_byte(s, off);
+
+		if (off >= s->len || c == '\n')
+			return 0;
+		word = word << 8 | c;
+		if (word == HTTP_SPACE_VERSION)
+			return 1;
+		off++;
+	}
+	return 0;
+}
+
+/* Where the value of Host begins, white space included, in headers that begin at `off`; 0: there is none.
+ * The line feed before it tells the name from the end of a longer one. */
+__noinline __u32 http_find_host(struct http_scratch *s, __u32 off)
+{
+	__u64 word = '\n';
+
+	if (!s)
+		return 0;
+	for (__u32 i = 0; i < HTTP_READ; i++) {
+		__u8 c = http_byte(s, off);
+
+		if (off >= s->len)
+			return 0;
+		word = word << 8 | c;
+		off++;
+		if (((word | HTTP_HOST_CASE) & HTTP_HOST_MASK) == HTTP_HOST)
+			return off;
+		if ((word & 0xffff) == 0x0a0a || (word & 0xffffff) == 0x0a0d0a)
+			return 0; /* an empty line */
+	}
+	return 0;
+}
+
+/* The first byte from `off` on that is no white space. */
+__noinline __u32 http_skip_space(struct http_scratch *s, __u32 off)
+{
+	if (!s)
+		return 0;
+	for (__u32 i = 0; i < HTTP_READ; i++) {
+		if (off >= s->len || !http_is_space(http_byte(s, off)))
+			break;
+		off++;
+	}
+	return off;
+}
+
+/* Copies the value of Host. White space behind it is not part of it. 0: there may be more of it. */
+__noinline __u32 http_copy_host(struct http_scratch *s, __u32 off)
+{
+	if (!s)
+		return 0;
+	for (__u32 i = 0; i < HTTP_READ && off < s->len; i++) {
+		__u8 c = http_byte(s, off);
+
+		if (c == '\n')
+			return 1;
+		if (i < sizeof(s->event.host)) {
+			s->event.host[i] = c;
+			if (!http_is_space(c))
+				s->event.host_len = i + 1;
+		} else if (!http_is_space(c)) {
+			return 0;
+		}
+		off++;
+	}
+	return 0;
+}
+
+/* From `off` on: a version and the end of the line. `*end` is where the headers begin. */
+static __always_inline int http_parse_version(struct http_scratch *s, __u32 off, __u32 *end)
+{
+	const __u32 len = s->len;
 	__u8 c;
 
 #pragma unroll
@@ -149,135 +221,62 @@ static __always_inline int http_parse_version(struct http_scratch *s, __u32 off)
 	if (off < len && http_byte(s, off++) != '\n')
 		return HTTP_LINE_BAD;
 	s->event.minor = c - '0';
-	HTTP_STORE(s->off, off);
+	*end = off;
 	return HTTP_LINE_WHOLE;
 }
 
-/* Whether " HTTP/1." stands in what is left of the line. */
-static __always_inline bool http_has_version(const struct http_scratch *s, __u32 off)
+/* The target, from `start` on, and what follows it in the line. */
+static __always_inline int http_parse_line(struct http_scratch *s, __u32 start, __u32 *end)
 {
-	__u32 len = HTTP_LOAD(s->len);
-	__u64 word = 0;
+	__u32 off = http_copy_target(s, start);
+	__u32 target_len = off - start;
 
-#pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < HTTP_READ; i++) {
-		__u8 c = http_byte(s, off);
-
-		if (off >= len || c == '\n')
-			return false;
-		word = word << 8 | c;
-		if (word == HTTP_SPACE_VERSION)
-			return true;
-		off++;
-	}
-	return false;
-}
-
-/* Takes one byte of Host's value. White space around it is not part of it. */
-static __always_inline void http_host_value(struct http_scratch *s, __u8 c)
-{
-	__u32 at = HTTP_LOAD(s->value_len);
-	const bool space = http_is_space(c);
-
-	if (space && !at)
-		return;
-	if (at < sizeof(s->event.host)) {
-		s->event.host[at & (sizeof(s->event.host) - 1)] = c;
-		if (!space)
-			HTTP_STORE(s->event.host_len, (__u8)(at + 1));
-	} else if (!space) {
-		HTTP_STORE(s->event.flags, HTTP_LOAD(s->event.flags) | HTTP_HOST_CUT);
-	}
-	HTTP_STORE(s->value_len, at + 1);
-}
-
-/* Takes one byte of the headers. True: Host or the headers are at their end. */
-static __always_inline bool http_header_byte(struct http_scratch *s, __u8 c)
-{
-	const __u64 name = 0x3a74736f68ULL; /* "host:", first byte lowest */
-	__u32 at = HTTP_LOAD(s->at);
-	__u32 next = HTTP_AT_OTHER;
-
-	if (c == '\n') {
-		if (at == HTTP_AT_VALUE || !at || at == HTTP_AT_RETURN)
-			return true;
-		next = 0;
-	} else if (at == HTTP_AT_VALUE) {
-		http_host_value(s, c);
-		return false;
-	} else if (at < HTTP_AT_VALUE) {
-		__u8 lower = c >= 'A' && c <= 'Z' ? c + 0x20 : c;
-
-		if (lower == (__u8)(name >> (at * 8)))
-			next = at + 1;
-		else if (!at && c == '\r')
-			next = HTTP_AT_RETURN;
-	}
-	HTTP_STORE(s->at, next);
-	return false;
-}
-
-static __always_inline void http_parse_host(struct http_scratch *s)
-{
-	__u32 len = HTTP_LOAD(s->len);
-	__u32 off = HTTP_LOAD(s->off);
-
-#pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < HTTP_READ && off < len; i++) {
-		if (http_header_byte(s, http_byte(s, off)))
-			return;
-		off++;
-	}
-	if (HTTP_LOAD(s->at) == HTTP_AT_VALUE)
-		s->event.flags |= HTTP_HOST_CUT;
-}
-
-static __always_inline int http_request_line(struct http_scratch *s)
-{
-	__u32 start = HTTP_LOAD(s->start);
-	__u32 end;
-
-	http_parse_target(s, start);
-	end = HTTP_LOAD(s->off);
-	if (end == start)
+	if (!target_len)
 		return HTTP_LINE_BAD;
-	s->event.path_len = end - start;
-	if (end - start > sizeof(s->event.path)) {
+	s->event.path_len = target_len;
+	if (target_len > sizeof(s->event.path)) {
 		s->event.path_len = sizeof(s->event.path);
 		s->event.flags |= HTTP_PATH_CUT;
 	}
-	if (end >= HTTP_LOAD(s->len))
+	if (off >= s->len)
 		return HTTP_LINE_CUT;
-	return http_byte(s, end) == ' ' ? http_parse_version(s, end + 1) : HTTP_LINE_BAD;
+	return http_byte(s, off) == ' ' ? http_parse_version(s, off + 1, end) : HTTP_LINE_BAD;
+}
+
+static __always_inline void http_parse_host(struct http_scratch *s, __u32 headers)
+{
+	__u32 value = http_find_host(s, headers);
+
+	if (value && !http_copy_host(s, http_skip_space(s, value)))
+		s->event.flags |= HTTP_HOST_CUT;
 }
 
 static __always_inline __u8 http_parse_request(struct http_scratch *s)
 {
-	__u32 method_len = http_parse_method(s);
+	__u32 method_len = http_method_len(s), headers = 0;
 	int line;
 
 	if (!method_len)
 		return HTTP_NONE;
-	HTTP_STORE(s->start, method_len + 1);
-	line = http_request_line(s);
+	line = http_parse_line(s, method_len + 1, &headers);
 	if (line == HTTP_LINE_WHOLE) {
-		http_parse_host(s);
+		http_parse_host(s, headers);
 		return L7_REQUEST;
 	}
-	if (HTTP_LOAD(s->event.method) == HTTP_OTHER)
+	if (s->event.method == HTTP_OTHER)
 		return HTTP_NONE;
 	if (line == HTTP_LINE_CUT) {
 		s->event.flags |= HTTP_PATH_CUT;
 		return L7_REQUEST;
 	}
-	return http_has_version(s, HTTP_LOAD(s->start) - 1) ? L7_MALFORMED : HTTP_NONE;
+	return http_has_version(s, method_len) ? L7_MALFORMED : HTTP_NONE;
 }
 
 /* Of a segment that begins with HTTP_VERSION. A status that is cut short is none: who sees so little of
  * a response cannot say what it was. */
 static __always_inline __u8 http_parse_response(struct http_scratch *s)
 {
-	__u32 len = HTTP_LOAD(s->len);
+	__u32 len = s->len;
 	__u32 status = 0;
 
 	if (s->bytes[7] < '0' || s->bytes[7] > '9')
