@@ -191,8 +191,12 @@ SEC("tc") TAIL(from_pod_calls, FROM_POD_DNS) int fp_dns(struct __sk_buff *skb)
 	struct verdict v = {};
 	struct packet pkt;
 
-	if (l7_take_over(skb, &pkt, &v) && dns_begin(skb, &pkt, HOOK_FROM_POD))
-		CALL(skb, FROM_POD_DNS_READ);
+	if (l7_take_over(skb, &pkt, &v)) {
+		if (dns_begin(skb, &pkt, HOOK_FROM_POD))
+			CALL(skb, FROM_POD_DNS_READ);
+		else if (skb->cb[1])
+			CALL(skb, FROM_POD_DNS);
+	}
 	return l7_exit(skb, &pkt, &v, TC_ACT_SHOT, HOOK_FROM_POD);
 }
 

@@ -157,8 +157,12 @@ SEC("tc") TAIL(to_pod_calls, TO_POD_DNS) int tp_dns(struct __sk_buff *skb)
 	struct verdict v = {};
 	struct packet pkt;
 
-	if (l7_take_over(skb, &pkt, &v) && dns_begin(skb, &pkt, HOOK_TO_POD))
-		CALL(skb, TO_POD_DNS_READ);
+	if (l7_take_over(skb, &pkt, &v)) {
+		if (dns_begin(skb, &pkt, HOOK_TO_POD))
+			CALL(skb, TO_POD_DNS_READ);
+		else if (skb->cb[1])
+			CALL(skb, TO_POD_DNS);
+	}
 	return l7_exit(skb, &pkt, &v, TC_ACT_SHOT, HOOK_TO_POD);
 }
 

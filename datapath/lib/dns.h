@@ -3,12 +3,12 @@
  * Feature dns-visibility.
  *
  *   dns_is_wanted()	a packet for the DNS stages
- *   dns_begin()	first stage: find the message at skb->cb[1]; true: there is one to read
+ *   dns_begin()	first stage: find the message at skb->cb[1]; true: there is one to read. cb[1] is
+ *			then where the packet's next message is, for the first stage again, or 0
  *   dns_message_read()	second stage, a round of reading; false: it has to be called again
  *   dns_give_up()	instead, if it cannot be
  *   dns_finish()	count, report, and at from_pod refuse what dns-deny names; returns the tc action
- *			should the verdict be to drop. skb->cb[1] is then where the segment's next
- *			message is, for the first stage, or 0
+ *			should the verdict be to drop
  *
  * The stages share a struct dns_scratch, in which the packet is too.
  *
@@ -37,18 +37,29 @@ static __always_inline void dns_count(__u32 slot)
 		(*value)++;
 }
 
-/* Finds the message in the packet: off, len, partial. False: there is none, or not even a header. */
+/* Finds the message in the packet: off, len, partial. False: there is none, or not even a header. What
+ * the UDP header says is what a server reads. A pod may hand over several datagrams in one packet
+ * (UDP_SEGMENT), all but the last of the same size. */
 static __always_inline bool dns_place_udp(struct __sk_buff *skb, const struct packet *pkt,
 					  struct dns_walk *walk)
 {
-	__u32 room = l7_payload(pkt, (__u32 *)&walk->off), size;
-	__be16 len; /* what the UDP header says is what a server reads */
+	__u32 off, room = l7_payload(pkt, &off), done = skb->cb[1], each = skb->gso_size, size;
+	__be16 len;
 
+	skb->cb[1] = 0;
 	if (bpf_skb_load_bytes(skb, pkt->l4_off + offsetof(struct udphdr, len), &len, sizeof(len)))
 		return false;
 	size = bpf_ntohs(len) - sizeof(struct udphdr);
+	if (size > room || done >= size)
+		return false;
+	size -= done;
+	if (each && each < size) {
+		skb->cb[1] = done + each;
+		size = each;
+	}
+	walk->off = off + done;
 	walk->len = size;
-	return size >= sizeof(struct dns_header) && size <= room;
+	return size >= sizeof(struct dns_header);
 }
 
 /* TCP: two bytes of length come first. */
@@ -66,7 +77,7 @@ static __always_inline bool dns_place_tcp(struct __sk_buff *skb, const struct pa
 	done += sizeof(len);
 	room -= done;
 	size = bpf_ntohs(len);
-	if (size < room)
+	if (size < room && size >= sizeof(struct dns_header))
 		skb->cb[1] = done + size;
 	walk->off = off + done;
 	walk->len = size < room ? size : room;
@@ -142,7 +153,11 @@ static __always_inline bool dns_begin(struct __sk_buff *skb, const struct packet
 	}
 	if (bpf_skb_load_bytes(skb, s->walk.off, &s->header, sizeof(s->header)))
 		return false;
-	return (udp || dns_begins(&s->header)) && dns_message_begin(s);
+	if ((udp || dns_begins(&s->header)) && dns_message_begin(s))
+		return true;
+	if (!udp)
+		skb->cb[1] = 0; /* where nothing begins, nothing follows */
+	return false;
 }
 
 /* No more tail calls to be had: a segment full of messages, and long names in them. */

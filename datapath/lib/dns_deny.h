@@ -35,8 +35,8 @@ static __always_inline void dns_deny_lower(__u64 *bytes)
 	*bytes |= (~*bytes & tops & (from_a ^ past_z)) >> 2;
 }
 
-/* Only with a question that was read to its end (walk.whole). The key begins where the name's length puts it; tries are
- * asked with keys at any address. */
+/* Only with a question that was read to its end (walk.whole). The key begins where the name's length
+ * puts it; tries are asked with keys at any address. */
 static __always_inline const struct dns_deny_value *dns_deny_match(struct dns_scratch *s)
 {
 	const struct dns_deny_value *value;

@@ -3,30 +3,16 @@
 
 #include <bpf/libbpf.h>
 
-#include <cstring>
 #include <numeric>
 
 namespace bonsai::testing {
-
-DnsTest::~DnsTest() {
-  if (ring_ != nullptr) ring_buffer__free(ring_);
-}
 
 void DnsTest::LoadDns(const Constants& more) {
   Constants constants = With(more);
   constants["enable_dns_visibility"] = 1;
   Load(constants);
   if (HasFatalFailure()) return;
-  if (ring_ != nullptr) ring_buffer__free(ring_);
-  const auto collect = [](void* self, void* data, size_t size) {
-    EXPECT_EQ(size, sizeof(dns_event));
-    dns_event event;
-    std::memcpy(&event, data, sizeof(event));
-    static_cast<DnsTest*>(self)->events_.push_back(event);
-    return 0;
-  };
-  ring_ = ring_buffer__new(datapath().MapFd("dns_events"), collect, this, nullptr);
-  ASSERT_NE(ring_, nullptr);
+  ring_ = std::make_unique<EventRing<dns_event>>(datapath().MapFd("dns_events"));
   SetPort(53);
 }
 
@@ -58,12 +44,7 @@ Frame DnsTest::Response(const Bytes& message, bool tcp) const {
   return frame;
 }
 
-std::vector<dns_event> DnsTest::DnsEvents() {
-  ring_buffer__consume(ring_);
-  std::vector<dns_event> events;
-  events.swap(events_);
-  return events;
-}
+std::vector<dns_event> DnsTest::DnsEvents() { return ring_->Events(); }
 
 DnsSight DnsTest::Sight() {
   const std::vector<dns_event> events = DnsEvents();

@@ -9,8 +9,7 @@
 #include "agent/tables/dns_deny.h"
 #include "tests/datapath/fixture.h"
 #include "tests/support/dns.h"
-
-struct ring_buffer;
+#include "tests/support/event_ring.h"
 
 namespace bonsai::testing {
 
@@ -19,8 +18,6 @@ inline constexpr uint16_t kClientPort = 40000;
 
 class DnsTest : public DatapathTest {
  protected:
-  ~DnsTest() override;
-
   // DNS visibility and whatever else; port 53 is DNS.
   void LoadDns(const Constants& more = {});
   void SetPort(uint16_t port);
@@ -42,8 +39,7 @@ class DnsTest : public DatapathTest {
                   const std::vector<DnsSight>& expected);
 
  private:
-  ring_buffer* ring_ = nullptr;
-  std::vector<dns_event> events_;
+  std::unique_ptr<EventRing<dns_event>> ring_;
 };
 
 }  // namespace bonsai::testing

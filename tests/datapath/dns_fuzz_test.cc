@@ -17,7 +17,9 @@ class DnsFuzz : public DnsTest {
     if (!IsSkipped()) LoadDns({{"enable_flow_events", 0}});
   }
 
-  uint32_t Below(uint32_t limit) { return std::uniform_int_distribution<uint32_t>(0, limit - 1)(random_); }
+  uint32_t Below(uint32_t limit) {
+    return std::uniform_int_distribution<uint32_t>(0, limit - 1)(random_);
+  }
   uint8_t Byte() { return static_cast<uint8_t>(Below(256)); }
 
   Bytes Name() {
@@ -32,7 +34,8 @@ class DnsFuzz : public DnsTest {
     std::string name;
     const uint32_t labels = 1 + Below(Below(10) ? 5 : 128);
     for (uint32_t i = 0; i < labels; ++i) {
-      name += (i ? "." : "") + std::string(1 + Below(Below(5) ? 8 : 63), static_cast<char>('A' + Below(50)));
+      const size_t size = 1 + Below(Below(5) ? 8 : 63);
+      name += (i ? "." : "") + std::string(size, static_cast<char>('A' + Below(50)));
     }
     return WireName(name);
   }

@@ -237,6 +237,31 @@ TEST_P(Dns, EverySegmentMayHoldSeveralMessages) {
   EXPECT_EQ(datapath().Metrics(REASON_FORWARDED, HOOK_FROM_POD).packets, 1u);
 }
 
+// As a socket with UDP_SEGMENT hands them over.
+TEST_P(Dns, EveryDatagramOfOnePacketIsAMessage) {
+  const Bytes packet = Build(Query(Concat({Pack(Ask(WireName("one"))), Pack(Ask(WireName("two"))),
+                                           Pack(Ask(WireName("x")))})));
+  Deny({"x"});
+  for (const uint32_t size : {21u, 0u}) {
+    Bytes out(packet.size() + 256);
+    __sk_buff skb = {};
+    skb.ifindex = kPodIfindex;
+    skb.gso_size = size;
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_out = out.data(),
+                .data_size_in = static_cast<uint32_t>(packet.size()),
+                .data_size_out = static_cast<uint32_t>(out.size()), .ctx_in = &skb,
+                .ctx_size_in = sizeof(skb), .repeat = 1);
+    ASSERT_EQ(bpf_prog_test_run_opts(datapath().ProgramFd("from_pod"), &options), 0);
+    const std::vector<dns_event> events = DnsEvents();
+    ASSERT_EQ(events.size(), size == 0 ? 1u : 3u);
+    EXPECT_EQ(SightOf(events[0]).name, WireName("one"));
+    EXPECT_EQ(static_cast<int>(options.retval), size == 0 ? kPass : kRedirect);
+    if (size == 0) continue;
+    EXPECT_EQ(SightOf(events[1]).name, WireName("two"));
+    EXPECT_EQ(events[2].head.kind, L7_DENIED);
+  }
+}
+
 TEST_P(Dns, MiddleOfAStreamIsNoMessage) {
   const std::string text = "v=spf1 include:example.com and what else a large TXT record may hold";
   ExpectSeen("to_pod", Response(Bytes(text.begin(), text.end()), true), {});

@@ -200,11 +200,15 @@ TEST_F(L7Dns, DenyIsAnsweredAtOnceAndChangesWithoutAReload) {
 TEST_F(L7Dns, RefusalsHaveRightChecksumsWhoeverComputesThem) {
   Serve(53);
   Start({{"dns-deny", "deny.test"}});
-  for (const char* offload : {"on", "off"}) {
-    cluster.pod_a.MustExec(std::string("ethtool -K eth0 tx ") + offload + " rx off");
-    cluster.node.MustExec(std::string("ethtool -K veth-a tx ") + offload);
+  // Only a device that does not take the sum over makes the kernel work it out from what we left, and
+  // only a pod without help checks it.
+  const std::pair<const char*, const char*> kOffloads[] = {
+      {"on", "off"}, {"on", "on"}, {"off", "off"}, {"off", "on"}};
+  for (const auto& [pod, host] : kOffloads) {
+    cluster.pod_a.MustExec(std::string("ethtool -K eth0 rx off tx ") + pod);
+    cluster.node.MustExec(std::string("ethtool -K veth-a tx ") + host);
     for (const std::string& at : {std::string(" @") + kPodB4, std::string(" @") + kPodB6}) {
-      SCOPED_TRACE(offload + at);
+      SCOPED_TRACE(std::string(pod) + " " + host + at);
       EXPECT_THAT(Dig("deny.test A" + at), HasSubstr("status: REFUSED"));
       EXPECT_THAT(Dig("deny.test A +tcp" + at), HasSubstr("connection reset"));
     }
