@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packets whose headers are not in the linear part, as some drivers deliver them. BPF_PROG_TEST_RUN
-// cannot make them; a packet socket that announces a short header on a device of its own can.
-#include <linux/if_packet.h>
-#include <net/ethernet.h>
+// Packets whose headers are not in the linear part, as some drivers deliver them.
 #include <net/if.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,7 +10,7 @@
 
 #include "agent/base/unique_fd.h"
 #include "tests/datapath/fixture.h"
-#include "tests/support/event_ring.h"
+#include "tests/datapath/split.h"
 #include "tests/support/netns.h"
 
 namespace bonsai::testing {
@@ -21,45 +18,12 @@ namespace {
 
 constexpr size_t kPayload = 6000;  // more than a page: the kernel then splits it as announced
 
-// As in <linux/virtio_net.h>, which is not C++.
-struct VnetHeader {
-  uint8_t flags = 0;
-  uint8_t gso_type = 0;
-  uint16_t hdr_len = 0;
-  uint16_t gso_size = 0;
-  uint16_t csum_start = 0;
-  uint16_t csum_offset = 0;
-};
-
-// Sends `frame` out of `device`, with only `linear` bytes in the linear part.
-void SendSplit(const Netns& ns, const std::string& device, const Bytes& frame, uint16_t linear) {
-  const NetnsScope scope(ns);
-  const base::UniqueFd socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-  ASSERT_GE(socket.get(), 0);
-  const int on = 1;
-  ASSERT_EQ(setsockopt(socket.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), 0);
-  const VnetHeader header = {.hdr_len = linear};
-  Bytes message(sizeof(header) + frame.size());
-  std::memcpy(message.data(), &header, sizeof(header));
-  std::memcpy(message.data() + sizeof(header), frame.data(), frame.size());
-  sockaddr_ll to = {};
-  to.sll_family = AF_PACKET;
-  to.sll_ifindex = static_cast<int>(if_nametoindex(device.c_str()));
-  to.sll_halen = ETH_ALEN;
-  const ssize_t sent = sendto(socket.get(), message.data(), message.size(), 0,
-                              reinterpret_cast<sockaddr*>(&to), sizeof(to));
-  ASSERT_EQ(sent, static_cast<ssize_t>(message.size())) << std::strerror(errno);
-}
-
 class Nonlinear : public DatapathTest {
  protected:
   void SetUp() override {
     DatapathTest::SetUp();
     if (IsSkipped()) return;
-    Load(With({{"flow_aggregation", 0}, {"enable_conntrack", 1}, {"enable_http_visibility", 1}}));
-    l7_ports ports = {};
-    ports.bits[80 / 64] |= uint64_t{1} << 80 % 64;
-    datapath().Put("http_ports", uint32_t{0}, ports);
+    Load(With({{"flow_aggregation", 0}, {"enable_conntrack", 1}}));
     ns_ = std::make_unique<Netns>("nonlin");
     ns_->MustExec("ip link add host0 mtu 9000 type veth peer name pod0 mtu 9000 && "
                   "ip link set host0 up && ip link set pod0 up");
@@ -98,30 +62,6 @@ TEST_P(Nonlinear, HeadersArePulledFromWhereverTheyAre) {
     EXPECT_EQ(event.reason, REASON_FORWARDED) << linear;
     EXPECT_EQ(ntohs(event.dport), 80) << linear;
     EXPECT_EQ(event.bytes, Build(frame).size()) << linear;
-  }
-}
-
-// Not only the headers: what is looked at of the payload may be anywhere.
-TEST_P(Nonlinear, HttpIsReadFromWhereverItIs) {
-  EventRing<http_event> ring(datapath().MapFd("http_events"));
-  const std::string request = "GET /split HTTP/1.1\r\nHost: web.example\r\n\r\n";
-  uint16_t sport = 3000;
-  for (const uint16_t linear : {14, 60, 80, 90, 200}) {
-    Frame frame = Leaving(Tcp{++sport, 80, kAck});
-    frame.payload.assign(request.begin(), request.end());
-    frame.payload.resize(kPayload, 'x');
-    SendSplit(*ns_, "pod0", Build(frame), linear);
-    Await(sport);
-    std::vector<http_event> events = ring.Events();
-    for (int i = 0; i < 200 && events.empty(); ++i) {  // told just after the flow
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      events = ring.Events();
-    }
-    ASSERT_EQ(events.size(), 1u) << linear;
-    EXPECT_EQ(events[0].head.kind, L7_REQUEST);
-    EXPECT_EQ(ntohs(events[0].head.sport), sport);
-    EXPECT_EQ(std::string(events[0].path, events[0].path + events[0].path_len), "/split");
-    EXPECT_EQ(std::string(events[0].host, events[0].host + events[0].host_len), "web.example");
   }
 }
 
