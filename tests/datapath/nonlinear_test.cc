@@ -11,7 +11,6 @@
 #include "agent/base/unique_fd.h"
 #include "tests/datapath/fixture.h"
 #include "tests/datapath/split.h"
-#include "tests/support/event_ring.h"
 #include "tests/support/netns.h"
 
 namespace bonsai::testing {
@@ -24,10 +23,7 @@ class Nonlinear : public DatapathTest {
   void SetUp() override {
     DatapathTest::SetUp();
     if (IsSkipped()) return;
-    Load(With({{"flow_aggregation", 0}, {"enable_conntrack", 1}, {"enable_http_visibility", 1}}));
-    l7_ports ports = {};
-    ports.bits[80 / 64] |= uint64_t{1} << 80 % 64;
-    datapath().Put("http_ports", uint32_t{0}, ports);
+    Load(With({{"flow_aggregation", 0}, {"enable_conntrack", 1}}));
     ns_ = std::make_unique<Netns>("nonlin");
     ns_->MustExec("ip link add host0 mtu 9000 type veth peer name pod0 mtu 9000 && "
                   "ip link set host0 up && ip link set pod0 up");
@@ -66,30 +62,6 @@ TEST_P(Nonlinear, HeadersArePulledFromWhereverTheyAre) {
     EXPECT_EQ(event.reason, REASON_FORWARDED) << linear;
     EXPECT_EQ(ntohs(event.dport), 80) << linear;
     EXPECT_EQ(event.bytes, Build(frame).size()) << linear;
-  }
-}
-
-// Not only the headers: what is looked at of the payload may be anywhere.
-TEST_P(Nonlinear, HttpIsReadFromWhereverItIs) {
-  EventRing<http_event> ring(datapath().MapFd("http_events"));
-  const std::string request = "GET /split HTTP/1.1\r\nHost: web.example\r\n\r\n";
-  uint16_t sport = 3000;
-  for (const uint16_t linear : {14, 60, 80, 90, 200}) {
-    Frame frame = Leaving(Tcp{++sport, 80, kAck});
-    frame.payload.assign(request.begin(), request.end());
-    frame.payload.resize(kPayload, 'x');
-    SendSplit(*ns_, "pod0", Build(frame), linear);
-    Await(sport);
-    std::vector<http_event> events = ring.Events();
-    for (int i = 0; i < 200 && events.empty(); ++i) {  // told just after the flow
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      events = ring.Events();
-    }
-    ASSERT_EQ(events.size(), 1u) << linear;
-    EXPECT_EQ(events[0].head.kind, L7_REQUEST);
-    EXPECT_EQ(ntohs(events[0].head.sport), sport);
-    EXPECT_EQ(std::string(events[0].path, events[0].path + events[0].path_len), "/split");
-    EXPECT_EQ(std::string(events[0].host, events[0].host + events[0].host_len), "web.example");
   }
 }
 
