@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* tc ingress of a pod's host-side device: what leaves the pod. */
+#include "lib/dns.h"
+#include "lib/http.h"
 #include "lib/pod.h"
 #include "lib/related.h"
 
@@ -13,7 +15,10 @@
 #define FROM_POD_CREATE6 7
 #define FROM_POD_RELATED4 8
 #define FROM_POD_RELATED6 9
-#define FROM_POD_SLOTS 10
+#define FROM_POD_DNS 10
+#define FROM_POD_HTTP 11
+#define FROM_POD_DNS_READ 12
+#define FROM_POD_SLOTS 13
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -30,6 +35,20 @@ struct {
 		else                                                                               \
 			CALL(skb, stage##4);                                                       \
 	} while (0)
+
+/* A stage that is missing costs what it would have told, never the packet. */
+static __always_inline int from_pod_exit(struct __sk_buff *skb, const struct packet *pkt,
+				      const struct verdict *v)
+{
+	if (enable_dns_visibility && dns_is_wanted(pkt, v, HOOK_FROM_POD)) {
+		l7_hand_on(skb, pkt, v, HOOK_FROM_POD);
+		CALL(skb, FROM_POD_DNS);
+	} else if (enable_http_visibility && http_is_wanted(skb, pkt, v, HOOK_FROM_POD)) {
+		l7_hand_on(skb, pkt, v, HOOK_FROM_POD);
+		CALL(skb, FROM_POD_HTTP);
+	}
+	return verdict_tc(skb, pkt, v, HOOK_FROM_POD);
+}
 
 /* The calls below come back only if the slot is empty. */
 static __always_inline void from_pod_decide(struct __sk_buff *skb, struct verdict *v, const bool v6)
@@ -89,7 +108,7 @@ int from_pod(struct __sk_buff *skb)
 			from_pod_next(skb, &pkt, &v,
 				      pod_established(skb, &pkt, &v, POLICY_EGRESS, true), true);
 	}
-	return verdict_tc(skb, &pkt, &v, HOOK_FROM_POD);
+	return from_pod_exit(skb, &pkt, &v);
 }
 
 static __always_inline int from_pod_lb(struct __sk_buff *skb, const bool v6)
@@ -105,7 +124,7 @@ static __always_inline int from_pod_lb(struct __sk_buff *skb, const bool v6)
 		if (result != LB_REFUSED)
 			from_pod_decide(skb, &v, v6);
 	}
-	return verdict_tc(skb, &pkt, &v, HOOK_FROM_POD);
+	return from_pod_exit(skb, &pkt, &v);
 }
 
 static __always_inline int from_pod_policy(struct __sk_buff *skb, const bool v6)
@@ -115,7 +134,7 @@ static __always_inline int from_pod_policy(struct __sk_buff *skb, const bool v6)
 
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4))
 		pod_policy(skb, &pkt, &v, POLICY_EGRESS, v6);
-	return verdict_tc(skb, &pkt, &v, HOOK_FROM_POD);
+	return from_pod_exit(skb, &pkt, &v);
 }
 
 static __always_inline int from_pod_recheck(struct __sk_buff *skb, const bool v6)
@@ -126,7 +145,7 @@ static __always_inline int from_pod_recheck(struct __sk_buff *skb, const bool v6
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4) &&
 	    pod_recheck(skb, &pkt, &v, POLICY_EGRESS, v6) == POD_NEW)
 		from_pod_new(skb, &pkt, &v, v6);
-	return verdict_tc(skb, &pkt, &v, HOOK_FROM_POD);
+	return from_pod_exit(skb, &pkt, &v);
 }
 
 static __always_inline int from_pod_create(struct __sk_buff *skb, const bool v6)
@@ -136,7 +155,7 @@ static __always_inline int from_pod_create(struct __sk_buff *skb, const bool v6)
 
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4))
 		pod_create(skb, &pkt, &v, POLICY_EGRESS, v6);
-	return verdict_tc(skb, &pkt, &v, HOOK_FROM_POD);
+	return from_pod_exit(skb, &pkt, &v);
 }
 
 static __always_inline int from_pod_related(struct __sk_buff *skb, const bool v6)
@@ -147,7 +166,7 @@ static __always_inline int from_pod_related(struct __sk_buff *skb, const bool v6
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4) && !related_find(skb, &pkt, &v, POLICY_EGRESS, v6) &&
 	    enable_policy)
 		from_pod_new(skb, &pkt, &v, v6);
-	return verdict_tc(skb, &pkt, &v, HOOK_FROM_POD);
+	return from_pod_exit(skb, &pkt, &v);
 }
 
 #define STAGE(name, stage, slot, v6)                                                               \
@@ -166,5 +185,49 @@ STAGE(fp_create4, from_pod_create, FROM_POD_CREATE4, false)
 STAGE(fp_create6, from_pod_create, FROM_POD_CREATE6, true)
 STAGE(fp_related4, from_pod_related, FROM_POD_RELATED4, false)
 STAGE(fp_related6, from_pod_related, FROM_POD_RELATED6, true)
+
+SEC("tc") TAIL(from_pod_calls, FROM_POD_DNS) int fp_dns(struct __sk_buff *skb)
+{
+	struct verdict v = {};
+	struct packet pkt;
+
+	if (l7_take_over(skb, &pkt, &v)) {
+		if (dns_begin(skb, &pkt, HOOK_FROM_POD))
+			CALL(skb, FROM_POD_DNS_READ);
+		else if (skb->cb[1])
+			CALL(skb, FROM_POD_DNS);
+	}
+	return l7_exit(skb, &pkt, &v, TC_ACT_SHOT, HOOK_FROM_POD);
+}
+
+SEC("tc") TAIL(from_pod_calls, FROM_POD_DNS_READ) int fp_dns_read(struct __sk_buff *skb)
+{
+	struct verdict v = { .reason = skb->cb[0] };
+	struct dns_scratch *s = dns_scratch_get();
+	int action = TC_ACT_SHOT;
+	struct packet pkt;
+
+	if (!s)
+		return TC_ACT_UNSPEC;
+	if (!dns_message_read(skb, s)) {
+		CALL(skb, FROM_POD_DNS_READ);
+		dns_give_up(skb, s);
+	}
+	pkt = s->pkt;
+	action = dns_finish(skb, &pkt, s, &v, HOOK_FROM_POD);
+	if (skb->cb[1])
+		CALL(skb, FROM_POD_DNS);
+	return l7_exit(skb, &pkt, &v, action, HOOK_FROM_POD);
+}
+
+SEC("tc") TAIL(from_pod_calls, FROM_POD_HTTP) int fp_http(struct __sk_buff *skb)
+{
+	struct verdict v = {};
+	struct packet pkt;
+
+	if (l7_take_over(skb, &pkt, &v))
+		http_inspect(skb, &pkt, HOOK_FROM_POD);
+	return l7_exit(skb, &pkt, &v, TC_ACT_SHOT, HOOK_FROM_POD);
+}
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* tc egress of a pod's host-side device: what enters the pod. */
+#include "lib/dns.h"
+#include "lib/http.h"
 #include "lib/pod.h"
 #include "lib/related.h"
 
@@ -11,7 +13,10 @@
 #define TO_POD_CREATE6 5
 #define TO_POD_RELATED4 6
 #define TO_POD_RELATED6 7
-#define TO_POD_SLOTS 8
+#define TO_POD_DNS 8
+#define TO_POD_HTTP 9
+#define TO_POD_DNS_READ 10
+#define TO_POD_SLOTS 11
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -28,6 +33,20 @@ struct {
 		else                                                                               \
 			CALL(skb, stage##4);                                                       \
 	} while (0)
+
+/* A stage that is missing costs what it would have told, never the packet. */
+static __always_inline int to_pod_exit(struct __sk_buff *skb, const struct packet *pkt,
+				      const struct verdict *v)
+{
+	if (enable_dns_visibility && dns_is_wanted(pkt, v, HOOK_TO_POD)) {
+		l7_hand_on(skb, pkt, v, HOOK_TO_POD);
+		CALL(skb, TO_POD_DNS);
+	} else if (enable_http_visibility && http_is_wanted(skb, pkt, v, HOOK_TO_POD)) {
+		l7_hand_on(skb, pkt, v, HOOK_TO_POD);
+		CALL(skb, TO_POD_HTTP);
+	}
+	return verdict_tc(skb, pkt, v, HOOK_TO_POD);
+}
 
 /* The calls below come back only if the slot is empty. */
 static __always_inline void to_pod_new(struct __sk_buff *skb, struct verdict *v, const bool v6)
@@ -73,7 +92,7 @@ int to_pod(struct __sk_buff *skb)
 			to_pod_next(skb, &v,
 				    pod_established(skb, &pkt, &v, POLICY_INGRESS, true), true);
 	}
-	return verdict_tc(skb, &pkt, &v, HOOK_TO_POD);
+	return to_pod_exit(skb, &pkt, &v);
 }
 
 static __always_inline int to_pod_policy(struct __sk_buff *skb, const bool v6)
@@ -83,7 +102,7 @@ static __always_inline int to_pod_policy(struct __sk_buff *skb, const bool v6)
 
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4))
 		pod_policy(skb, &pkt, &v, POLICY_INGRESS, v6);
-	return verdict_tc(skb, &pkt, &v, HOOK_TO_POD);
+	return to_pod_exit(skb, &pkt, &v);
 }
 
 static __always_inline int to_pod_recheck(struct __sk_buff *skb, const bool v6)
@@ -94,7 +113,7 @@ static __always_inline int to_pod_recheck(struct __sk_buff *skb, const bool v6)
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4) &&
 	    pod_recheck(skb, &pkt, &v, POLICY_INGRESS, v6) == POD_NEW)
 		to_pod_new(skb, &v, v6);
-	return verdict_tc(skb, &pkt, &v, HOOK_TO_POD);
+	return to_pod_exit(skb, &pkt, &v);
 }
 
 static __always_inline int to_pod_create(struct __sk_buff *skb, const bool v6)
@@ -104,7 +123,7 @@ static __always_inline int to_pod_create(struct __sk_buff *skb, const bool v6)
 
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4))
 		pod_create(skb, &pkt, &v, POLICY_INGRESS, v6);
-	return verdict_tc(skb, &pkt, &v, HOOK_TO_POD);
+	return to_pod_exit(skb, &pkt, &v);
 }
 
 static __always_inline int to_pod_related(struct __sk_buff *skb, const bool v6)
@@ -115,7 +134,7 @@ static __always_inline int to_pod_related(struct __sk_buff *skb, const bool v6)
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4) &&
 	    !related_find(skb, &pkt, &v, POLICY_INGRESS, v6) && enable_policy)
 		to_pod_new(skb, &v, v6);
-	return verdict_tc(skb, &pkt, &v, HOOK_TO_POD);
+	return to_pod_exit(skb, &pkt, &v);
 }
 
 #define STAGE(name, stage, slot, v6)                                                               \
@@ -132,5 +151,49 @@ STAGE(tp_create4, to_pod_create, TO_POD_CREATE4, false)
 STAGE(tp_create6, to_pod_create, TO_POD_CREATE6, true)
 STAGE(tp_related4, to_pod_related, TO_POD_RELATED4, false)
 STAGE(tp_related6, to_pod_related, TO_POD_RELATED6, true)
+
+SEC("tc") TAIL(to_pod_calls, TO_POD_DNS) int tp_dns(struct __sk_buff *skb)
+{
+	struct verdict v = {};
+	struct packet pkt;
+
+	if (l7_take_over(skb, &pkt, &v)) {
+		if (dns_begin(skb, &pkt, HOOK_TO_POD))
+			CALL(skb, TO_POD_DNS_READ);
+		else if (skb->cb[1])
+			CALL(skb, TO_POD_DNS);
+	}
+	return l7_exit(skb, &pkt, &v, TC_ACT_SHOT, HOOK_TO_POD);
+}
+
+SEC("tc") TAIL(to_pod_calls, TO_POD_DNS_READ) int tp_dns_read(struct __sk_buff *skb)
+{
+	struct verdict v = { .reason = skb->cb[0] };
+	struct dns_scratch *s = dns_scratch_get();
+	int action = TC_ACT_SHOT;
+	struct packet pkt;
+
+	if (!s)
+		return TC_ACT_UNSPEC;
+	if (!dns_message_read(skb, s)) {
+		CALL(skb, TO_POD_DNS_READ);
+		dns_give_up(skb, s);
+	}
+	pkt = s->pkt;
+	action = dns_finish(skb, &pkt, s, &v, HOOK_TO_POD);
+	if (skb->cb[1])
+		CALL(skb, TO_POD_DNS);
+	return l7_exit(skb, &pkt, &v, action, HOOK_TO_POD);
+}
+
+SEC("tc") TAIL(to_pod_calls, TO_POD_HTTP) int tp_http(struct __sk_buff *skb)
+{
+	struct verdict v = {};
+	struct packet pkt;
+
+	if (l7_take_over(skb, &pkt, &v))
+		http_inspect(skb, &pkt, HOOK_TO_POD);
+	return l7_exit(skb, &pkt, &v, TC_ACT_SHOT, HOOK_TO_POD);
+}
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -15,7 +15,7 @@ BUILD=(cmake ninja-build g++ clang-19 ccache pkg-config
   libbpf-dev libmnl-dev libelf-dev zlib1g-dev libssl-dev libc-ares-dev libre2-dev linux-libc-dev)
 TEST=(libclang-rt-19-dev libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev iproute2
   iputils-ping ethtool curl jq netcat-openbsd socat iperf3 prometheus nginx-light procps util-linux
-  python3 python3-yaml python3-jsonschema shellcheck qemu-system-x86)
+  python3 python3-yaml python3-jsonschema shellcheck qemu-system-x86 dnsmasq-base bind9-dnsutils)
 RUN=(iproute2 iputils-ping curl jq socat procps util-linux)
 
 # Oldest usable version of a package, nothing when any will do. libbpf 1.3 and kernel headers 6.6

@@ -28,6 +28,7 @@ struct Raw {
   std::string shell = "bash";
   std::string pod, address;
   std::string explain_kind, explain_name;
+  std::vector<std::string> l7;
   bool follow = false, drops = false;
 };
 
@@ -66,12 +67,15 @@ void AddQueries(CLI::App& app) {
 }
 
 void AddFlows(CLI::App& app, Raw& raw) {
-  CLI::App* flows = app.add_subcommand("flows", "What the datapath reports of single packets");
+  CLI::App* flows = app.add_subcommand("flows", "What the datapath reports of single packets, and saw in them");
   flows->add_option("--last", raw.last, "How many of the kept flows to show")->capture_default_str();
   flows->add_flag("-f,--follow", raw.follow, "Then show new ones as they happen");
   flows->add_flag("--drops", raw.drops, "Only dropped packets");
   flows->add_option("--pod", raw.pod, "Only from or to this pod: namespace/name or name");
   flows->add_option("--ip", raw.address, "Only from or to this address or CIDR");
+  flows->add_option("--l7", raw.l7, "Only what was seen of this layer 7 protocol; may be repeated")
+      ->check(CLI::IsMember({"dns", "http"}))
+      ->allow_extra_args(false);
   flows->add_option("--limit", raw.limit, "End after this many flows");
 }
 
@@ -259,6 +263,9 @@ void Finish(const CLI::App& app, const Flags& flags, const Raw& raw, Parsed& par
   options.flows.set_pod(raw.pod);
   options.flows.set_address(raw.address);
   options.flows.set_limit(raw.limit);
+  for (const std::string& protocol : raw.l7) {
+    options.flows.add_l7(protocol == "dns" ? v1::L7_PROTOCOL_DNS : v1::L7_PROTOCOL_HTTP);
+  }
   options.explain.request.set_kind(ExplainKindOf(raw.explain_kind));
   options.explain.request.set_name(raw.explain_name);
   const std::string& command = options.command;

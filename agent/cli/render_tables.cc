@@ -43,42 +43,6 @@ std::string Places(const v1::Program& program) {
   return text;
 }
 
-std::string HostPort(const std::string& address, uint32_t port) {
-  const bool v6 = address.find(':') != std::string::npos;
-  if (port == 0) return address;
-  return v6 ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
-}
-
-// Names where there are some; -o json has the addresses too.
-std::string Peer(const v1::FlowPeer& peer) {
-  if (!peer.service().empty()) return peer.service();
-  if (peer.pod().empty()) return HostPort(peer.address(), peer.port());
-  return peer.port() ? fmt::format("{}:{}", peer.pod(), peer.port()) : peer.pod();
-}
-
-std::pair<std::string, Colour> KindWord(v1::FlowKind kind) {
-  switch (kind) {
-    case v1::FLOW_KIND_NEW: return {"new", Colour::kGreen};
-    case v1::FLOW_KIND_DROP: return {"drop", Colour::kRed};
-    case v1::FLOW_KIND_AUDIT: return {"audit", Colour::kYellow};
-    case v1::FLOW_KIND_CLOSE: return {"close", Colour::kDim};
-    case v1::FLOW_KIND_PACKET: return {"packet", Colour::kNone};
-    default: return {"other", Colour::kNone};
-  }
-}
-
-std::string Details(const v1::Flow& flow) {
-  std::string text = flow.reason();
-  if (!flow.tcp_flags().empty()) text += " " + flow.tcp_flags();
-  if (flow.protocol().starts_with("icmp")) {
-    text += fmt::format(" type {} code {}", flow.icmp_type(), flow.icmp_code());
-  }
-  if (flow.rule()) text += fmt::format(" rule {}", flow.rule());
-  if (!flow.policy().empty()) text += " of " + flow.policy();
-  if (flow.kind() != v1::FLOW_KIND_CLOSE) return text;
-  return text + fmt::format(", {}, {}", Plural(flow.packets(), "packet"), Bytes(flow.bytes()));
-}
-
 }  // namespace
 
 std::string Render(const v1::GetVersionResponse& version, Style) {
@@ -188,16 +152,6 @@ std::string Render(const v1::ListPoliciesResponse& policies, Style style) {
                rule.description()});
   }
   return table.Text();
-}
-
-std::string Render(const v1::Flow& flow, Style style) {
-  const auto [kind, colour] = KindWord(flow.kind());
-  std::string path = Peer(flow.source()) + " -> " + Peer(flow.destination());
-  if (flow.has_backend()) path += " => " + Peer(flow.backend());
-  return ClockMillis(flow.time().seconds(), flow.time().nanos()) + "  " +
-         style.Paint(colour, fmt::format("{:<6}", kind)) +
-         Printable(fmt::format("  {:<11}  {:<6}  {}  {}", flow.hook(), flow.protocol(), path,
-                               Details(flow))) + "\n";
 }
 
 }  // namespace bonsai::cli

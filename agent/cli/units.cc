@@ -85,4 +85,10 @@ std::string Printable(const std::string& text) {
   return clean;
 }
 
+std::string HostPort(const std::string& address, uint32_t port) {
+  const bool v6 = address.find(':') != std::string::npos;
+  if (port == 0) return address;
+  return v6 ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
+}
+
 }  // namespace bonsai::cli

@@ -22,4 +22,7 @@ std::string Plural(uint64_t number, const std::string& one);  // "1 pod", "2 pod
 // Whatever could command a terminal becomes '?'. UTF-8 passes.
 std::string Printable(const std::string& text);
 
+// "10.0.0.1:80", "[fd00::1]:80"; port 0: the address alone.
+std::string HostPort(const std::string& address, uint32_t port);
+
 }  // namespace bonsai::cli

@@ -45,7 +45,7 @@ tables::DeviceFinder FinderFor(const kernel::NodeFacts& node, const std::set<uin
           }};
 }
 
-// Maps whose contents come from manifests; the prefilter's come from settings.
+// Maps whose contents come from manifests; those of the others come from settings.
 constexpr const char* kFromManifests[] = {"endpoints", "ipcache4",  "ipcache6",  "policy",
                                           "services4", "services6", "backends4", "backends6"};
 
@@ -87,7 +87,10 @@ std::vector<std::string> DesiredTables::Refresh(bool& changed) {
 absl::Status DesiredTables::Build(const kernel::NodeFacts& node,
                                   const settings::Settings& settings) {
   tables::TableInputs inputs{.state = store_.state(),
-                             .prefilter_cidrs = settings.List("prefilter-cidrs")};
+                             .prefilter_cidrs = settings.List("prefilter-cidrs"),
+                             .dns_ports = settings.List("dns-ports"),
+                             .http_ports = settings.List("http-ports"),
+                             .dns_deny = settings.List("dns-deny")};
   tables::LocalPods local = tables::FindLocalPods(
       store_.state(), node_name_, FinderFor(node, Datapath::Uplinks(settings, node)));
   inputs.local_pods = std::move(local.pods);

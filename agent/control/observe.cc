@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "agent/base/status.h"
 #include "agent/plan/feature_cost.h"
@@ -50,6 +51,16 @@ absl::StatusOr<std::vector<report::ReasonCount>> ReadReasons(const kernel::BpfMa
     }
   }
   return counts;
+}
+
+absl::StatusOr<std::vector<uint64_t>> ReadCounters(const kernel::BpfMap& counters) {
+  std::vector<uint64_t> sums(counters.info().max_entries);
+  std::vector<uint64_t> value(counters.ValueBytes() / sizeof(uint64_t));
+  for (uint32_t slot = 0; slot < sums.size(); ++slot) {
+    RETURN_IF_ERROR(counters.Lookup(&slot, value.data()));
+    sums[slot] = std::accumulate(value.begin(), value.end(), uint64_t{0});
+  }
+  return sums;
 }
 
 std::vector<report::FeatureState> Features(const settings::Schema& schema,

@@ -22,6 +22,9 @@ namespace bonsai::control {
 // Sums over all CPUs of the datapath's metrics map; only what is not zero.
 absl::StatusOr<std::vector<report::ReasonCount>> ReadReasons(const kernel::BpfMap& metrics);
 
+// Sums over all CPUs of a per-CPU array of 64-bit counters, slot by slot.
+absl::StatusOr<std::vector<uint64_t>> ReadCounters(const kernel::BpfMap& counters);
+
 // The fullest that each counted map was; forgets maps that went.
 class EntryPeaks {
  public:

@@ -91,14 +91,23 @@ void Reconciler::ObserveDatapath(report::Snapshot& snapshot) const {
                                     .mode = mode,
                                     .program_id = attachment.program_id});
   }
-  if (const kernel::BpfMap* metrics = datapath_.loaded()->FindMap("metrics")) {
-    auto reasons = ReadReasons(*metrics);
-    if (reasons.ok()) {
-      snapshot.reasons = *std::move(reasons);
+  ObserveCounters(snapshot);
+}
+
+void Reconciler::ObserveCounters(report::Snapshot& snapshot) const {
+  const auto read = [&](const char* name, auto reader, auto& into) {
+    const kernel::BpfMap* map = datapath_.loaded()->FindMap(name);
+    if (map == nullptr) return;
+    auto counts = reader(*map);
+    if (counts.ok()) {
+      into = *std::move(counts);
     } else {
-      snapshot.problems.push_back({"metrics", base::Message(reasons.status()), snapshot.taken});
+      snapshot.problems.push_back({"metrics", base::Message(counts.status()), snapshot.taken});
     }
-  }
+  };
+  read("metrics", ReadReasons, snapshot.reasons);
+  read("dns_metrics", ReadCounters, snapshot.dns_counts);
+  read("http_metrics", ReadCounters, snapshot.http_counts);
 }
 
 void Reconciler::ObserveTables(report::Snapshot& snapshot) const {

@@ -291,10 +291,19 @@ void Reconciler::CheckAttachments() {
 }
 
 void Reconciler::ReconcileFlowReader() {
-  if (!flows_stale_) return;
+  if (!flows_stale_) {
+    // An error of Replace stays until the next one; that of the thread comes later.
+    if (!flow_reader_.status().ok()) problems_.Set("flow-events", flow_reader_.status());
+    return;
+  }
   flows_stale_ = false;
-  const kernel::BpfMap* events = datapath_.loaded()->FindMap("events");
-  problems_.Set("flow-events", flow_reader_.Replace(events == nullptr ? -1 : events->fd()));
+  const auto ring = [this](const char* name) {
+    const kernel::BpfMap* map = datapath_.loaded()->FindMap(name);
+    return map == nullptr ? -1 : map->fd();
+  };
+  problems_.Set("flow-events", flow_reader_.Replace({.flows = ring("events"),
+                                                     .dns = ring("dns_events"),
+                                                     .http = ring("http_events")}));
 }
 
 void Reconciler::TakeReport(const tables::WriteReport& report) {

@@ -69,6 +69,7 @@ class Reconciler {
   // What readers shall see (observe_agent.cc).
   report::Snapshot Observe() const;
   void ObserveDatapath(report::Snapshot& snapshot) const;
+  void ObserveCounters(report::Snapshot& snapshot) const;
   void ObserveTables(report::Snapshot& snapshot) const;
 
   const Options& options_;
@@ -98,7 +99,7 @@ class Reconciler {
   bool live_change_ = false;                   // accepted in this step; its tables are not timed yet
   bool epoch_stale_ = false;                   // policy has not been told of the last generation
   bool life_stale_ = false;                    // the board does not run as the settings say
-  bool flows_stale_ = false;                   // the flow reader reads an earlier generation's ring
+  bool flows_stale_ = false;                   // the flow reader reads an earlier generation's rings
   bool adopted_ = false;                       // the first generation took over an earlier agent's maps
   std::optional<Clock::time_point> retry_at_;  // after a generation was refused
   std::chrono::seconds retry_delay_{1};

@@ -8,6 +8,8 @@
 #include <cstring>
 
 #include "agent/base/status.h"
+#include "agent/report/dns_decode.h"
+#include "agent/report/http_decode.h"
 #include "agent/report/labels.h"
 #include "agent/tables/address.h"
 #include "datapath/include/contract.h"
@@ -59,6 +61,37 @@ Flow Translate(const flow_event& event) {
   return flow;
 }
 
+Flow Translate(const l7_head& head) {
+  Flow flow;
+  flow.time = ToWallTime(head.time_ns);
+  flow.l7_kind = head.kind;
+  flow.is_drop = head.kind == L7_DENIED;
+  if (flow.is_drop) flow.reason = ReasonLabel(DROP_DNS_DENIED);
+  flow.hook = HookLabel(head.hook);
+  flow.protocol = head.protocol;
+  flow.source = {.address = MakeAddress(head.family, head.saddr), .port = ntohs(head.sport)};
+  flow.destination = {.address = MakeAddress(head.family, head.daddr), .port = ntohs(head.dport)};
+  return flow;
+}
+
+// The event at `data`. Records are as long as the kernel was asked for, rounded up to 8 bytes.
+template <typename Event>
+absl::StatusOr<Event> Copy(const char* what, const void* data, size_t size) {
+  Event event;
+  if (size < sizeof(event)) {
+    return base::Internal("decoding {} event: {} bytes, expected {}; agent and datapath differ",
+                          what, size, sizeof(event));
+  }
+  std::memcpy(&event, data, sizeof(event));
+  return event;
+}
+
+absl::Status CheckFamily(const char* what, uint8_t family) {
+  if (family == 4 || family == 6) return absl::OkStatus();
+  return base::Internal("decoding {} event: address family {}; agent and datapath differ", what,
+                        family);
+}
+
 template <typename Map>
 typename Map::mapped_type Lookup(const Map& map, const typename Map::key_type& key) {
   auto found = map.find(key);
@@ -69,6 +102,7 @@ typename Map::mapped_type Lookup(const Map& map, const typename Map::key_type& k
 
 bool FlowFilter::Matches(const Flow& flow) const {
   if (drops_only && !flow.is_drop) return false;
+  if ((dns || http) && !(dns && flow.dns) && !(http && flow.http)) return false;
   const auto same_pod = [&](const FlowPeer& peer) {
     if (peer.pod.empty()) return false;
     const size_t slash = peer.pod.find('/');
@@ -80,25 +114,40 @@ bool FlowFilter::Matches(const Flow& flow) const {
   return covers(flow.source) || covers(flow.destination) || (flow.backend && covers(*flow.backend));
 }
 
-absl::StatusOr<Flow> FlowDecoder::Decode(const void* data, size_t size) {
-  flow_event event;
-  if (size < sizeof(event)) {
-    return base::Internal("decoding a flow event: {} bytes, expected {}; agent and datapath differ",
-                          size, sizeof(event));
-  }
-  std::memcpy(&event, data, sizeof(event));
-  if (event.family != 4 && event.family != 6) {
-    return base::Internal("decoding a flow event: address family {}; agent and datapath differ",
-                          event.family);
-  }
+absl::StatusOr<Flow> FlowDecoder::Decode(EventSource source, const void* data, size_t size) {
   FollowSnapshot();
+  return source == EventSource::kFlows ? DecodeFlow(data, size) : DecodeL7(source, data, size);
+}
+
+absl::StatusOr<Flow> FlowDecoder::DecodeFlow(const void* data, size_t size) {
+  ASSIGN_OR_RETURN(const auto event, Copy<flow_event>("a flow", data, size));
+  RETURN_IF_ERROR(CheckFamily("a flow", event.family));
   Flow flow = Translate(event);
   flow.device = Lookup(devices_, event.ifindex);
   Name(flow.source, flow.protocol);
   Name(flow.destination, flow.protocol);
   if (flow.backend) Name(*flow.backend, flow.protocol);
-  // The prefilter's rules are numbers of CIDRs, not of policy rules.
-  if (event.reason != DROP_PREFILTER && flow.rule != 0) flow.policy = Lookup(policies_, flow.rule);
+  // The prefilter's rules are numbers of CIDRs, those of dns-deny of names, not of policy rules.
+  const bool by_policy = event.reason != DROP_PREFILTER && event.reason != DROP_DNS_DENIED;
+  if (by_policy && flow.rule != 0) flow.policy = Lookup(policies_, flow.rule);
+  return flow;
+}
+
+absl::StatusOr<Flow> FlowDecoder::DecodeL7(EventSource source, const void* data, size_t size) {
+  const char* what = source == EventSource::kDns ? "a DNS" : "an HTTP";
+  ASSIGN_OR_RETURN(const auto head, Copy<l7_head>(what, data, size));
+  RETURN_IF_ERROR(CheckFamily(what, head.family));
+  Flow flow = Translate(head);
+  flow.device = Lookup(devices_, head.ifindex);
+  Name(flow.source, flow.protocol);
+  Name(flow.destination, flow.protocol);
+  if (source == EventSource::kDns) {
+    ASSIGN_OR_RETURN(const auto event, Copy<dns_event>(what, data, size));
+    flow.dns = DecodeDns(event);
+  } else {
+    ASSIGN_OR_RETURN(const auto event, Copy<http_event>(what, data, size));
+    flow.http = DecodeHttp(event);
+  }
   return flow;
 }
 

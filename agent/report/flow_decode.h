@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// FlowDecoder: bytes of the events ring buffer to Flow, with the names of the current snapshot.
+// FlowDecoder: bytes of the ring buffers to Flow, with the names of the current snapshot.
 // Not thread-safe: the flow reader's thread owns it.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <string>
 #include <tuple>
 
+#include "agent/report/event_source.h"
 #include "agent/report/flow.h"
 #include "agent/report/snapshot.h"
 
@@ -21,10 +22,13 @@ class FlowDecoder {
   // `publisher` must outlive the decoder.
   explicit FlowDecoder(const Publisher& publisher) : publisher_(publisher) {}
 
-  // Internal when `size` is not that of struct flow_event (agent and datapath do not match).
-  absl::StatusOr<Flow> Decode(const void* data, size_t size);
+  // Internal when `size` is less than the source's event has, or its address family is none (agent
+  // and datapath do not match).
+  absl::StatusOr<Flow> Decode(EventSource source, const void* data, size_t size);
 
  private:
+  absl::StatusOr<Flow> DecodeFlow(const void* data, size_t size);
+  absl::StatusOr<Flow> DecodeL7(EventSource source, const void* data, size_t size);
   void FollowSnapshot();
   void Name(FlowPeer& peer, uint8_t protocol) const;
 

@@ -26,14 +26,21 @@ FlowReader::~FlowReader() {
   thread_.join();
 }
 
-absl::Status FlowReader::Replace(int events_map_fd) {
-  std::optional<kernel::RingBuffer> next;
-  if (events_map_fd >= 0) {
-    auto made = kernel::RingBuffer::Make(
-        events_map_fd, [this](std::span<const uint8_t> record) { Receive(record); });
-    if (!made.ok()) return base::Annotate(made.status(), "reading flow events");
-    next.emplace(std::move(made).value());
-  }
+absl::Status FlowReader::Open(EventSource source, int map_fd,
+                              std::vector<kernel::RingBuffer>& rings) {
+  if (map_fd < 0) return absl::OkStatus();
+  auto ring = kernel::RingBuffer::Make(
+      map_fd, [this, source](std::span<const uint8_t> record) { Receive(source, record); });
+  if (!ring.ok()) return base::Annotate(ring.status(), "reading flow events");
+  rings.push_back(std::move(ring).value());
+  return absl::OkStatus();
+}
+
+absl::Status FlowReader::Replace(const EventRings& rings) {
+  std::vector<kernel::RingBuffer> next;
+  RETURN_IF_ERROR(Open(EventSource::kFlows, rings.flows, next));
+  RETURN_IF_ERROR(Open(EventSource::kDns, rings.dns, next));
+  RETURN_IF_ERROR(Open(EventSource::kHttp, rings.http, next));
   {
     std::lock_guard lock(mutex_);
     next_ = std::move(next);
@@ -54,8 +61,8 @@ void FlowReader::Wake() const {
   if (wake_.valid()) ::eventfd_write(wake_.get(), 1);
 }
 
-void FlowReader::Receive(std::span<const uint8_t> record) {
-  auto flow = decoder_.Decode(record.data(), record.size());
+void FlowReader::Receive(EventSource source, std::span<const uint8_t> record) {
+  auto flow = decoder_.Decode(source, record.data(), record.size());
   if (flow.ok()) {
     hub_.Push(std::move(flow).value());
   } else {
@@ -64,15 +71,15 @@ void FlowReader::Receive(std::span<const uint8_t> record) {
 }
 
 void FlowReader::TakeReplacement() {
-  std::optional<kernel::RingBuffer> old;
+  std::vector<kernel::RingBuffer> old;  // closed without the lock
   std::lock_guard lock(mutex_);
   if (!std::exchange(replace_, false)) return;
-  old = std::exchange(ring_, std::exchange(next_, std::nullopt));
+  old = std::exchange(rings_, std::exchange(next_, {}));
 }
 
 absl::Status FlowReader::ConsumeAll() {
-  if (!ring_) return absl::OkStatus();
-  return ring_->Consume().status();
+  for (kernel::RingBuffer& ring : rings_) RETURN_IF_ERROR(ring.Consume().status());
+  return absl::OkStatus();
 }
 
 void FlowReader::Run(std::stop_token stop) {
@@ -80,12 +87,14 @@ void FlowReader::Run(std::stop_token stop) {
     if (absl::Status consumed = ConsumeAll(); !consumed.ok()) {
       std::lock_guard lock(mutex_);
       status_ = base::Annotate(consumed, "reading flow events");
-      ring_.reset();
+      rings_.clear();
     }
     TakeReplacement();
-    pollfd fds[] = {{.fd = wake_.get(), .events = POLLIN},
-                    {.fd = ring_ ? ring_->epoll_fd() : -1, .events = POLLIN}};
-    ::poll(fds, 2, kPollMillis);
+    std::vector<pollfd> fds = {{.fd = wake_.get(), .events = POLLIN, .revents = 0}};
+    for (const kernel::RingBuffer& ring : rings_) {
+      fds.push_back({.fd = ring.epoll_fd(), .events = POLLIN, .revents = 0});
+    }
+    ::poll(fds.data(), fds.size(), kPollMillis);
     eventfd_t ignored;
     if (wake_.valid()) ::eventfd_read(wake_.get(), &ignored);
   }

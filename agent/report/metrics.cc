@@ -5,66 +5,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <map>
 #include <set>
 #include <sstream>
 #include <utility>
 
+#include "agent/report/exposition.h"
+#include "agent/report/metrics_l7.h"
 #include "agent/report/summary.h"
 #include "agent/tables/life_board.h"
 
 namespace bonsai::report {
 namespace {
-
-using Labels = std::vector<std::pair<std::string, std::string>>;
-
-// One family under construction. Families without samples are left out.
-class Family {
- public:
-  Family(std::string name, std::string help, prometheus::MetricType type) {
-    family_.name = "bonsai_" + std::move(name);
-    family_.help = std::move(help);
-    family_.type = type;
-  }
-  Family& Add(double value, const Labels& labels = {}) {
-    prometheus::ClientMetric metric;
-    for (const auto& [name, text] : labels) metric.label.push_back({name, text});
-    if (family_.type == prometheus::MetricType::Counter) {
-      metric.counter.value = value;
-    } else {
-      metric.gauge.value = value;
-    }
-    family_.metric.push_back(std::move(metric));
-    return *this;
-  }
-  prometheus::MetricFamily Take() { return std::move(family_); }
-  bool empty() const { return family_.metric.empty(); }
-
- private:
-  prometheus::MetricFamily family_;
-};
-
-class Exposition {
- public:
-  Family& Gauge(const std::string& name, const std::string& help) {
-    return families_.emplace_back(name, help, prometheus::MetricType::Gauge);
-  }
-  // `name` without the _total that a counter ends in.
-  Family& Counter(const std::string& name, const std::string& help) {
-    return families_.emplace_back(name + "_total", help, prometheus::MetricType::Counter);
-  }
-  std::vector<prometheus::MetricFamily> Take() {
-    std::vector<prometheus::MetricFamily> taken;
-    for (Family& family : families_) {
-      if (!family.empty()) taken.push_back(family.Take());
-    }
-    return taken;
-  }
-
- private:
-  std::deque<Family> families_;  // references stay valid
-};
 
 double Seconds(WallTime time) {
   return std::chrono::duration<double>(time.time_since_epoch()).count();
@@ -289,6 +241,7 @@ std::vector<prometheus::MetricFamily> MetricsCollector::Collect() const {
   AddMaps(*snapshot, out);
   AddPrograms(*snapshot, out);
   AddTraffic(*snapshot, out);
+  AddL7(*snapshot, out);
   AddState(*snapshot, out);
   AddLife(*snapshot, out);
   return out.Take();

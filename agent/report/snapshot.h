@@ -161,6 +161,8 @@ struct Snapshot {
   std::vector<ReasonCount> reasons;
   ConntrackState conntrack;
   uint64_t flow_events = 0, flow_events_lost = 0;
+  // By enum dns_counter, http_counter, all CPUs together; empty while the feature is off.
+  std::vector<uint64_t> dns_counts, http_counts;
   std::optional<life_state> life;  // nothing: there is no board
   // --- packets a second over the last seconds; filled in by Publisher::Publish from `reasons`
   double drops_per_second = 0, forwards_per_second = 0;

@@ -34,7 +34,7 @@ v1::PlanChangeResponse ToPlan(const plan::Change& change, uint64_t generation);
 void AddCosts(const std::vector<plan::FeatureCost>& costs, v1::ListFeaturesResponse& response);
 
 v1::Flow ToFlow(const Flow& flow);
-// InvalidArgument for an address that is none.
+// InvalidArgument for an address that is none, or a layer 7 protocol that is not known.
 absl::StatusOr<FlowFilter> ToFilter(const v1::StreamFlowsRequest& request);
 
 }  // namespace bonsai::report

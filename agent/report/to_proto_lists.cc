@@ -214,13 +214,4 @@ v1::ListPoliciesResponse ToPolicies(const Snapshot& snapshot) {
   return response;
 }
 
-absl::StatusOr<FlowFilter> ToFilter(const v1::StreamFlowsRequest& request) {
-  FlowFilter filter{.drops_only = request.drops_only(), .pod = request.pod()};
-  if (request.address().empty()) return filter;
-  filter.cidr = tables::ParseCidr(request.address());
-  if (filter.cidr) return filter;
-  return base::InvalidArgument("filtering flows: \"{}\" is neither an IP address nor a CIDR",
-                               request.address());
-}
-
 }  // namespace bonsai::report

@@ -124,14 +124,6 @@ void FillState(const Snapshot& from, v1::GetStatusResponse& to) {
   to.set_flow_events_lost(from.flow_events_lost);
 }
 
-void FillPeer(const FlowPeer& from, v1::FlowPeer& to) {
-  to.set_address(tables::ToString(from.address));
-  to.set_port(from.port);
-  to.set_identity(from.identity);
-  to.set_pod(from.pod);
-  to.set_service(from.service);
-}
-
 }  // namespace
 
 v1::GetStatusResponse ToStatus(const Snapshot& snapshot) {
@@ -173,29 +165,6 @@ v1::GetVersionResponse ToVersion(const Snapshot& snapshot) {
   version.set_node(snapshot.node);
   PUT_TIME(snapshot.started, version, started);
   return version;
-}
-
-v1::Flow ToFlow(const Flow& flow) {
-  v1::Flow message;
-  PUT_TIME(flow.time, message, time);
-  // The contract's numbers are the kernel's; a kind that is newer than this agent is "unspecified".
-  if (v1::FlowKind_IsValid(flow.kind)) message.set_kind(static_cast<v1::FlowKind>(flow.kind));
-  message.set_reason(flow.reason);
-  message.set_drop(flow.is_drop);
-  message.set_hook(flow.hook);
-  message.set_device(flow.device);
-  message.set_protocol(ProtocolLabel(flow.protocol));
-  message.set_tcp_flags(TcpFlagsLabel(flow.tcp_flags));
-  message.set_icmp_type(flow.icmp_type);
-  message.set_icmp_code(flow.icmp_code);
-  FillPeer(flow.source, *message.mutable_source());
-  FillPeer(flow.destination, *message.mutable_destination());
-  if (flow.backend) FillPeer(*flow.backend, *message.mutable_backend());
-  message.set_rule(flow.rule);
-  message.set_policy(flow.policy);
-  message.set_packets(flow.packets);
-  message.set_bytes(flow.bytes);
-  return message;
 }
 
 }  // namespace bonsai::report

@@ -57,6 +57,12 @@ std::vector<SettingSpec> MapSizes() {
              "Denied CIDRs, for each address family."),
       Bytes("events-bytes", "flow-events", 1048576, 65536, 268435456,
             "Size of the ring buffer that flow events travel through."),
+      Number("dns-deny-entries", "dns-visibility", 4096, 16, 1048576,
+             "Names that may not be asked for; one behind *. takes two entries."),
+      Bytes("dns-events-bytes", "dns-visibility", 262144, 65536, 268435456,
+            "Size of the ring buffer that DNS events travel through."),
+      Bytes("http-events-bytes", "http-visibility", 262144, 65536, 268435456,
+            "Size of the ring buffer that HTTP events travel through."),
   };
 }
 
@@ -64,6 +70,13 @@ std::vector<SettingSpec> Behaviour() {
   return {
       List("prefilter-cidrs", "prefilter", "cidr", {},
            "CIDRs whose packets are dropped at the uplinks."),
+      List("dns-ports", "dns-visibility", "port", {"53"},
+           "Ports and ranges of ports that DNS servers listen on: of a service, its target ports."),
+      List("dns-deny", "dns-visibility", "dns-name", {},
+           "Names whose queries by pods are refused: example.com alone, .example.com with all below "
+           "it, *.example.com only what is below it."),
+      List("http-ports", "http-visibility", "port", {"80", "8080"},
+           "Ports and ranges of ports that HTTP servers listen on: of a service, its target ports."),
       List("pod-devices", "agent", "device-pattern", {"veth*", "cali*", "lxc*"},
            "Host-side devices of pods: names or shell patterns."),
       List("uplink-devices", "agent", "device-pattern", {},

@@ -151,12 +151,65 @@ absl::StatusOr<std::string> ParseHostPort(const std::string& text) {
   return fmt::format("{}:{}", ToString(*ip), *port);
 }
 
+// A port, or a range of them, both ends included.
+absl::StatusOr<std::string> ParsePort(const std::string& text) {
+  const size_t dash = text.find('-');
+  const auto first = ParseSmall(text.substr(0, dash), 65535);
+  const auto last =
+      dash == std::string::npos ? first : ParseSmall(text.substr(dash + 1), 65535);
+  if (!first || !last || *first == 0) {
+    return InvalidArgument("{} is not a port 1..65535 or a range of ports such as 8000-8100",
+                           Quote(text));
+  }
+  if (*last < *first) {
+    return InvalidArgument("{} is a range that ends before it begins; write {}-{}", Quote(text),
+                           *last, *first);
+  }
+  return *first == *last ? std::to_string(*first) : fmt::format("{}-{}", *first, *last);
+}
+
+bool IsLabel(const std::string& label) {
+  constexpr size_t kLongest = 63;
+  return !label.empty() && label.size() <= kLongest &&
+         std::all_of(label.begin(), label.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+         });
+}
+
+// A name, or one behind "." or "*.". Punycode is expected of international ones.
+absl::StatusOr<std::string> ParseDnsName(const std::string& text) {
+  constexpr size_t kLongest = 253;  // 255 in wire format
+  std::string name = text;
+  for (char& c : name) {
+    if (static_cast<unsigned char>(c) >= 0x80) {
+      return InvalidArgument("{} is not ASCII; write international names as xn--...", Quote(text));
+    }
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  if (name.size() > 1 && name.back() == '.') name.pop_back();
+  const size_t prefix = name.starts_with("*.") ? 2 : name.starts_with(".") ? 1 : 0;
+  const std::vector<std::string> labels = Split(name.substr(prefix), '.');
+  if (!std::all_of(labels.begin(), labels.end(), IsLabel)) {
+    return InvalidArgument(
+        "{} is not a DNS name: labels have 1 to 63 letters, digits, - and _; write example.com for "
+        "that name, .example.com for it and all below it, *.example.com for all below it",
+        Quote(text));
+  }
+  if (name.size() - prefix > kLongest) {
+    return InvalidArgument("{} is too long for a DNS name, which has at most {} characters",
+                           Quote(text), kLongest);
+  }
+  return name;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ParseElement(const std::string& element, const std::string& text) {
   if (element == "cidr") return ParseCidr(text);
   if (element == "device-pattern") return ParseDevicePattern(text);
   if (element == "host-port") return ParseHostPort(text);
+  if (element == "port") return ParsePort(text);
+  if (element == "dns-name") return ParseDnsName(text);
   if (element.empty()) return text;
   return base::Internal("unknown kind of element {}", Quote(element));
 }
@@ -165,6 +218,8 @@ std::string DescribeElement(const std::string& element) {
   if (element == "cidr") return "CIDR";
   if (element == "device-pattern") return "device name or pattern";
   if (element == "host-port") return "IPv4 address:port, or empty for off";
+  if (element == "port") return "port or range of ports";
+  if (element == "dns-name") return "DNS name, alone or behind . or *.";
   return "text";
 }
 

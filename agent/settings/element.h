@@ -9,7 +9,8 @@
 namespace bonsai::settings {
 
 // The canonical spelling of `text`, or InvalidArgument that quotes it and says what is wrong.
-// Elements: "cidr", "device-pattern", "host-port", "" (anything).
+// Elements: "cidr", "device-pattern", "host-port", "port" (a port or a range of ports, 8000-8100),
+// "dns-name" (example.com, .example.com, *.example.com), "" (anything).
 absl::StatusOr<std::string> ParseElement(const std::string& element, const std::string& text);
 
 // For reference pages: what an element looks like, e.g. "CIDR".

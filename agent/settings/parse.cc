@@ -61,6 +61,23 @@ void CheckPrefilter(const Values& values, std::vector<std::string>& problems) {
   }
 }
 
+// What is denied has to fit into its table; BuildDnsDeny() says how much an entry takes.
+void CheckDnsDeny(const Values& values, std::vector<std::string>& problems) {
+  const auto names = values.find("dns-deny");
+  const auto entries = values.find("dns-deny-entries");
+  if (names == values.end() || entries == values.end()) return;
+  const auto* list = std::get_if<std::vector<std::string>>(&names->second);
+  const auto* room = std::get_if<uint64_t>(&entries->second);
+  if (list == nullptr || room == nullptr) return;
+  const size_t wanted = list->size() + std::ranges::count_if(*list, [](const std::string& name) {
+                          return name.starts_with("*");
+                        });
+  if (wanted > *room) {
+    problems.push_back(fmt::format("dns-deny: may take {} entries; raise dns-deny-entries, which is "
+                                   "{}", wanted, *room));
+  }
+}
+
 template <typename T>
 const T& Get(const Values& values, const std::string& key, const char* type) {
   const auto it = values.find(key);
@@ -94,6 +111,7 @@ absl::StatusOr<Settings> Parse(const Schema& schema, const RawSettings& raw) {
   }
   CheckRequirements(schema, raw, settings.values_, problems);
   CheckPrefilter(settings.values_, problems);
+  CheckDnsDeny(settings.values_, problems);
   if (!problems.empty()) return absl::InvalidArgumentError(Join(problems, "\n"));
   settings.given_ = raw;
   return settings;

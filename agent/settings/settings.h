@@ -37,7 +37,7 @@ struct SettingSpec {
   bool power_of_two = false;  // kUint that sizes a ring buffer
   std::vector<std::string> choices;  // kString: allowed values; empty: any
   std::string element;        // what a string or each list element must be: "cidr",
-                              // "device-pattern", "host-port" or "" (anything)
+                              // "device-pattern", "host-port", "port", "dns-name" or "" (anything)
   std::string feature;        // e.g. "conntrack"; "agent" for the agent's own
   std::string doc;            // one line
   std::vector<std::string> requires_keys;  // bool settings that must be on when this bool is on

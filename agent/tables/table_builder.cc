@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "agent/base/status.h"
+#include "agent/tables/dns_deny.h"
+#include "agent/tables/l7_ports.h"
 #include "agent/tables/prefilter.h"
 #include "datapath/include/contract.h"
 
@@ -55,6 +57,9 @@ TableBuilder::TableBuilder() : endpoint_ids_("endpoint ids", 1, 0xffff) {}
 
 absl::StatusOr<Tables> TableBuilder::Build(const TableInputs& inputs) {
   ASSIGN_OR_RETURN(auto prefilter, BuildPrefilter(inputs.prefilter_cidrs));
+  ASSIGN_OR_RETURN(auto dns_ports, BuildL7Ports(inputs.dns_ports));
+  ASSIGN_OR_RETURN(auto dns_deny, BuildDnsDeny(inputs.dns_deny));
+  ASSIGN_OR_RETURN(auto http_ports, BuildL7Ports(inputs.http_ports));
   ASSIGN_OR_RETURN(auto identities, identities_.Update(inputs.state, inputs.node_addresses));
 
   std::set<std::string> names;
@@ -78,6 +83,9 @@ absl::StatusOr<Tables> TableBuilder::Build(const TableInputs& inputs) {
   tables.maps["policy"] = std::move(policy.entries);
   tables.maps["prefilter4"] = std::move(prefilter.prefilter4);
   tables.maps["prefilter6"] = std::move(prefilter.prefilter6);
+  tables.maps["dns_ports"] = std::move(dns_ports);
+  tables.maps["dns_deny"] = std::move(dns_deny);
+  tables.maps["http_ports"] = std::move(http_ports);
   tables.services = BuildServices(inputs.state.services);
   tables.identities = std::move(identities.identities);
   tables.rules = std::move(policy.rules);

@@ -25,6 +25,8 @@ struct TableInputs {
   std::vector<LocalPod> local_pods;
   std::vector<Address> node_addresses;       // this node's own
   std::vector<std::string> prefilter_cidrs;  // rule number = place in the list
+  std::vector<std::string> dns_ports, http_ports;  // as BuildL7Ports takes them
+  std::vector<std::string> dns_deny;               // as BuildDnsDeny takes them
 };
 
 // For `agentctl endpoints`.
@@ -38,7 +40,8 @@ struct EndpointInfo {
 };
 
 struct Tables {
-  // By map name: endpoints, ipcache4, ipcache6, policy, prefilter4, prefilter6. All always there.
+  // By map name: endpoints, ipcache4, ipcache6, policy, prefilter4, prefilter6, dns_ports,
+  // dns_deny, http_ports. All always there.
   std::map<std::string, MapContents> maps;
   ServiceTable services;
   std::vector<EndpointInfo> endpoints;  // in the order of the inputs
@@ -51,7 +54,8 @@ struct Tables {
 class TableBuilder {
  public:
   TableBuilder();
-  // InvalidArgument: a prefilter entry is no CIDR. ResourceExhausted: out of identities or ids.
+  // InvalidArgument: a prefilter entry is no CIDR, a port or a denied name is none.
+  // ResourceExhausted: out of identities or ids.
   absl::StatusOr<Tables> Build(const TableInputs& inputs);
 
  private:

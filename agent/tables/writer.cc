@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/tables/writer.h"
 
+#include <linux/bpf.h>
+
 #include <algorithm>
 #include <random>
 #include <utility>
@@ -113,6 +115,10 @@ uint32_t NextEpoch(uint32_t epoch) {
   return std::max(epoch + 1, 1u);
 }
 
+bool IsArray(const TargetMap& target) {
+  return target.map->info().type == BPF_MAP_TYPE_ARRAY;
+}
+
 MapReport Describe(const std::string& name, const TargetMap& target) {
   return {.name = name, .max_entries = target.map->info().max_entries};
 }
@@ -122,7 +128,7 @@ void ReportUntouched(const TargetMaps& maps, const std::vector<std::string>& nam
                      WriteReport& report) {
   for (const std::string& name : names) {
     const TargetMap* target = Find(maps, name);
-    if (target == nullptr) continue;
+    if (target == nullptr || IsArray(*target)) continue;
     MapReport map = Describe(name, *target);
     map.entries = target->map->CountEntries().value_or(0);
     report.maps.push_back(std::move(map));
@@ -145,6 +151,7 @@ bool WriteGroup(const Tables& tables, const TargetMaps& maps, const std::vector<
     return true;
   }
   for (const Pending& each : *group) {
+    if (IsArray(*each.target)) continue;
     MapReport map = Describe(each.name, *each.target);
     map.entries = each.after;
     map.added = each.diff.added;
@@ -231,6 +238,9 @@ WriteReport WriteTables(const Tables& tables, const TargetMaps& maps) {
   WriteReport report;
   WriteGroup(tables, maps, {"prefilter4"}, report);
   WriteGroup(tables, maps, {"prefilter6"}, report);
+  WriteGroup(tables, maps, {"dns_ports"}, report);
+  WriteGroup(tables, maps, {"dns_deny"}, report);
+  WriteGroup(tables, maps, {"http_ports"}, report);
   // Rules before the identities that they are about, identities before the endpoints that enforce.
   const bool changed =
       WriteGroup(tables, maps, {"policy", "ipcache4", "ipcache6", "endpoints"}, report);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writing tables into the kernel's maps: read what is there, write the difference.
 //
-// Maps go in groups that make sense only together: prefilter; policy with ipcache and endpoints;
-// the services of each family. A group that does not fit into its maps is refused before anything
+// Maps go in groups that make sense only together: prefilter; the ports of each layer 7 protocol; denied
+// names; policy with ipcache and endpoints; the services of each family. A group that does not fit into its maps is refused before anything
 // of it is written; the other groups are written all the same. Within a group new entries come
 // before what points to them and old ones go after, so that no packet meets half a change.
 #pragma once
@@ -35,7 +35,7 @@ struct MapReport {
 };
 
 struct WriteReport {
-  std::vector<MapReport> maps;       // those that exist, by name
+  std::vector<MapReport> maps;       // those that exist, by name; but for arrays, which are always full
   bool policy_changed = false;       // policy_epoch was raised
   std::vector<absl::Status> errors;  // one for each group that failed; empty: all is in force
                                      // ResourceExhausted: does not fit, and nothing was written

@@ -94,6 +94,14 @@ CONFIG_NUMBER(__u32, life_height, 128, "life", "1..2048",
 CONFIG_NUMBER(__u32, life_cpu_percent, 10, "life", "1..100",
 	      "The most of one CPU that the board may take; generations wait to stay below it.");
 
+/* ---- DNS visibility ---- */
+CONFIG_TOGGLE(enable_dns_visibility, false, "dns-visibility",
+	      "Parse DNS queries and responses of pods, report them and count response codes.");
+
+/* ---- HTTP visibility ---- */
+CONFIG_TOGGLE(enable_http_visibility, false, "http-visibility",
+	      "Parse plain HTTP/1 requests and responses of pods, report and count them.");
+
 /* ---- facts of the node ---- */
 CONFIG_NODE(__u32, kernel_hz, 250, "Ticks of jiffies a second.");
 CONFIG_NODE(bool, kernel_has_loop, true, "The kernel has the helper bpf_loop (Linux 5.17).");

@@ -54,13 +54,14 @@ enum bonsai_hook {
 	X(DROP_CT_FULL, 11, "conntrack-insert-failed")                                             \
 	X(DROP_CT_COLLISION, 12, "conntrack-collision")                                            \
 	X(DROP_TAIL_CALL, 13, "missed-tail-call")                                                  \
-	X(DROP_REWRITE, 14, "rewrite-failed")
+	X(DROP_REWRITE, 14, "rewrite-failed")                                                      \
+	X(DROP_DNS_DENIED, 15, "dns-denied") /* answered with REFUSED, or reset */
 
 enum bonsai_reason {
 #define X(symbol, value, label) symbol = value,
 	BONSAI_REASONS(X)
 #undef X
-	REASON_COUNT = 15,
+	REASON_COUNT = 16,
 };
 
 /* ---- metrics: one per-CPU slot a (reason, hook) ------------------------------------------------ */
@@ -333,3 +334,145 @@ struct life_event {
 	__u64 cpu_ns;		/* that computing it took */
 };
 BONSAI_ASSERT_SIZE(struct life_event, 40);
+
+/* ---- layer 7 --------------------------------------------------------------------------------------
+ * What the programs saw inside of packets that pass. Nothing in these events is to be trusted: the
+ * bytes are those of whoever sent the packet, cut to the room there is. */
+
+/* Which ports a protocol is looked for on: those that servers listen on (a service's target ports). */
+struct l7_ports {
+	__u64 bits[1024];	/* port p, in host order: bit p % 64 of word p / 64 */
+};
+BONSAI_ASSERT_SIZE(struct l7_ports, 8192);
+
+enum l7_kind {
+	L7_REQUEST = 1,
+	L7_RESPONSE = 2,
+	L7_DENIED = 3,		/* a DNS query that dns-deny names */
+	L7_MALFORMED = 4,	/* on a port of the protocol, but not to be parsed */
+};
+
+struct l7_head {
+	__u64 time_ns;		/* bpf_ktime_get_ns(): CLOCK_MONOTONIC */
+	__u32 ifindex;
+	__u8 kind;		/* enum l7_kind */
+	__u8 hook;		/* enum bonsai_hook */
+	__u8 family;		/* 4 or 6 */
+	__u8 protocol;
+	__be16 sport;
+	__be16 dport;
+	__u32 pad;		/* zero */
+	__u8 saddr[16];		/* as the packet left the hook, after any rewrite */
+	__u8 daddr[16];
+};
+BONSAI_ASSERT_SIZE(struct l7_head, 56);
+
+/* ---- DNS ------------------------------------------------------------------------------------------ */
+#define DNS_NAME_MAX 255	/* RFC 1035, 3.1: labels, their lengths and the root together */
+#define DNS_ANSWERS_KEPT 8
+
+enum dns_event_flags {
+	DNS_NAME_CUT = 1 << 0,		/* `name` is not the whole name */
+	DNS_ANSWERS_CUT = 1 << 1,	/* there are more addresses than in `answers`, or past what was read */
+	DNS_TRUNCATED = 1 << 2,		/* TC bit of the header */
+};
+
+struct dns_answer {
+	__u8 addr[16];
+	__u8 family;		/* 4 or 6 */
+	__u8 pad[3];		/* zero */
+};
+BONSAI_ASSERT_SIZE(struct dns_answer, 20);
+
+struct dns_event {
+	struct l7_head head;
+	__u16 id;		/* host order, as all numbers here */
+	__u16 qtype;
+	__u8 rcode;
+	__u8 flags;		/* enum dns_event_flags */
+	__u8 name_len;		/* bytes of `name` in use */
+	__u8 answer_count;	/* of `answers` in use */
+	__u8 name[256];		/* wire format without compression: length, label, ..., 0; case as sent */
+	struct dns_answer answers[DNS_ANSWERS_KEPT];
+};
+BONSAI_ASSERT_SIZE(struct dns_event, 480);
+
+/* Per-CPU counters of all hooks. Each message is counted once, and besides if its event was lost. */
+enum dns_counter {
+	DNS_QUERIES = 0,
+	DNS_DENIED = 1,
+	DNS_MALFORMED = 2,
+	DNS_RCODE_FIRST = 3,	/* responses by code: DNS_RCODE_FIRST + 0..15 */
+	DNS_LOST = 19,		/* events that the ring buffer had no room for */
+	DNS_COUNTERS = 20,
+};
+
+/* Longest prefix trie of the names that dns-deny lists: labels from the last to the first, each as
+ * its length and its bytes in lower case, then a 0. Lengths come before labels, so a prefix that ends
+ * with a label is that domain and all below it, and one that includes the 0 is that name alone: a
+ * look-up of the whole name answers both. All of it is within the 256 bytes that a trie allows. */
+struct dns_deny_key {
+	__u32 prefixlen;	/* bits of `name` */
+	__u8 name[256];
+};
+BONSAI_ASSERT_SIZE(struct dns_deny_key, 260);
+
+enum dns_deny_action {
+	DNS_DENY = 1,
+	DNS_ALLOW = 2,	/* the domain of "*.domain", which only means what is below it */
+};
+
+struct dns_deny_value {
+	__u32 rule;		/* place of the entry in dns-deny */
+	__u32 action;		/* enum dns_deny_action */
+};
+BONSAI_ASSERT_SIZE(struct dns_deny_value, 8);
+
+/* ---- HTTP/1 --------------------------------------------------------------------------------------- */
+#define HTTP_METHODS(X)                                                                            \
+	X(HTTP_OTHER, 0, "other")                                                                  \
+	X(HTTP_GET, 1, "GET")                                                                      \
+	X(HTTP_HEAD, 2, "HEAD")                                                                    \
+	X(HTTP_POST, 3, "POST")                                                                    \
+	X(HTTP_PUT, 4, "PUT")                                                                      \
+	X(HTTP_DELETE, 5, "DELETE")                                                                \
+	X(HTTP_CONNECT, 6, "CONNECT")                                                              \
+	X(HTTP_OPTIONS, 7, "OPTIONS")                                                              \
+	X(HTTP_TRACE, 8, "TRACE")                                                                  \
+	X(HTTP_PATCH, 9, "PATCH")
+
+enum http_method {
+#define X(symbol, value, label) symbol = value,
+	HTTP_METHODS(X)
+#undef X
+	HTTP_METHOD_COUNT = 10,
+};
+
+#define HTTP_READ 1024		/* bytes of a segment that are looked at, from its beginning */
+
+enum http_event_flags {
+	HTTP_PATH_CUT = 1 << 0,		/* there is, or may be, more of the target than in `path` */
+	HTTP_HOST_CUT = 1 << 1,		/* the same of `host` */
+};
+
+struct http_event {
+	struct l7_head head;
+	__u16 status;		/* of responses: 100..999 */
+	__u8 method;		/* of requests: enum http_method */
+	__u8 minor;		/* HTTP/1.minor; 0 also of a request whose line is cut before it */
+	__u8 flags;		/* enum http_event_flags */
+	__u8 host_len;		/* bytes of `host` in use */
+	__u16 path_len;		/* bytes of `path` in use */
+	__u8 path[256];		/* request target, as sent */
+	__u8 host[128];		/* value of the Host header if the first segment has it */
+};
+BONSAI_ASSERT_SIZE(struct http_event, 448);
+
+/* Per-CPU counters of all hooks: requests by method, then responses by class, then the rest. */
+enum http_counter {
+	HTTP_REQUEST_FIRST = 0,		/* HTTP_REQUEST_FIRST + enum http_method */
+	HTTP_CLASS_FIRST = 10,		/* HTTP_CLASS_FIRST + status / 100 - 1, for 100..599 */
+	HTTP_MALFORMED = 15,
+	HTTP_LOST = 16,			/* events that the ring buffer had no room for */
+	HTTP_COUNTERS = 17,
+};

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "../lib/packet.h"
 #include "contract.h"
 #include "section.h"
 
@@ -140,3 +141,129 @@ struct {
 	__type(value, struct metrics_value);
 	__uint(max_entries, METRICS_SLOTS);
 } metrics SEC(".maps") MAP_FEATURE("datapath-metrics");
+
+/* ---- DNS visibility ---- */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct l7_ports);
+	__uint(max_entries, 1);
+} dns_ports SEC(".maps") MAP_FEATURE("dns-visibility");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18); /* bytes, a power of two */
+} dns_events SEC(".maps") MAP_FEATURE("dns-visibility") MAP_SIZED_BY("dns-events-bytes");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32); /* enum dns_counter */
+	__type(value, __u64);
+	__uint(max_entries, DNS_COUNTERS);
+} dns_metrics SEC(".maps") MAP_FEATURE("dns-visibility");
+
+/* Names nobody may ask for; see contract.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct dns_deny_key);
+	__type(value, struct dns_deny_value);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} dns_deny SEC(".maps") MAP_FEATURE("dns-visibility") MAP_SIZED_BY("dns-deny-entries");
+
+/* Where a message is worked on: too large for the stack, and a program at a tc hook is not interrupted
+ * by another on its CPU. The agent does not look at it. */
+#define DNS_REVERSED_END 259	/* where reversed names end, whatever their length */
+
+/* How far reading has come. Volatile: what a round of a loop leaves for the next is to be read from
+ * here again, for then it is any number to the verifier, each round looks to it like the one before,
+ * and it walks one way through it. Numbers carried in registers make it walk them all. */
+struct dns_walk {
+	volatile __u32 off;	/* of the message in the packet; positions below count from there */
+	volatile __u32 len;	/* of the message as far as it is in the packet */
+	volatile __u32 pos;	/* what comes next */
+	volatile __u32 end;	/* behind the name, where the question goes on; 0: not there yet */
+	volatile __u32 out;	/* bytes of the name so far */
+	volatile __u16 questions; /* to skip: all but the first */
+	volatile __u16 answers;	/* to look at */
+	volatile __u8 found;	/* addresses */
+	volatile __u8 partial;	/* the packet holds less than the whole message */
+	volatile __u8 forward;	/* a pointer led forward */
+	volatile __u8 whole;	/* name, type and class of the question were read */
+	volatile __u8 phase;	/* enum dns_phase */
+	volatile __u8 rounds;	/* calls of the stage that this phase has taken */
+	volatile __u8 kind;	/* enum dns_kind, as far as is known */
+	__u8 pad;
+};
+
+/* A message's header. Numbers in network byte order. */
+struct dns_header {
+	__be16 id;
+	__u8 flags[2];
+	__be16 questions;
+	__be16 answers;
+	__be16 authority;
+	__be16 additional;
+};
+
+/* An answer over UDP. */
+struct dns_reply {
+	__be16 sport;
+	__be16 dport;
+	__be16 len;
+	__be16 check;
+	struct dns_header header;
+	__u8 question[268];	/* name, type, class, zeroes */
+};
+
+struct dns_scratch {
+	__u8 reversed[584];	/* prefixlen and name of a dns_deny_key, somewhere */
+	struct dns_event event;
+	struct packet pkt;
+	struct dns_walk walk;
+	struct dns_header header;
+	struct dns_reply reply;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct dns_scratch);
+	__uint(max_entries, 1);
+} dns_scratch SEC(".maps") MAP_FEATURE("dns-visibility");
+
+/* ---- HTTP visibility ---- */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct l7_ports);
+	__uint(max_entries, 1);
+} http_ports SEC(".maps") MAP_FEATURE("http-visibility");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18); /* bytes, a power of two */
+} http_events SEC(".maps") MAP_FEATURE("http-visibility") MAP_SIZED_BY("http-events-bytes");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32); /* enum http_counter */
+	__type(value, __u64);
+	__uint(max_entries, HTTP_COUNTERS);
+} http_metrics SEC(".maps") MAP_FEATURE("http-visibility");
+
+/* Where a message is taken apart: too much for the stack. tc programs run with softirqs off, so no two
+ * packets of a CPU meet in it. */
+struct http_scratch {
+	struct http_event event;
+	__u32 len;		/* of `bytes` in use */
+	__u32 pad;
+	__u8 bytes[HTTP_READ];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct http_scratch);
+	__uint(max_entries, 1);
+} http_scratch SEC(".maps") MAP_FEATURE("http-visibility");

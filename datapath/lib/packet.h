@@ -44,7 +44,8 @@ struct packet {
 	__u8 protocol;
 	__u8 tcp_flags;		/* 14th byte of the TCP header */
 	__u8 flags;		/* enum packet_flags */
-	__u8 pad[2];
+	__u8 l4_len;		/* bytes of the TCP or UDP header; 0: neither */
+	__u8 pad;
 };
 
 enum tcp_flag {

@@ -171,6 +171,7 @@ static __always_inline int parse_tcp(void *l4, void *end, struct packet *pkt, __
 	pkt->sport = tcp->source;
 	pkt->dport = tcp->dest;
 	pkt->tcp_flags = ((__u8 *)tcp)[13];
+	pkt->l4_len = tcp->doff * 4;
 	return PARSE_OK;
 }
 
@@ -185,6 +186,8 @@ static __always_inline int parse_ports(void *l4, void *end, struct packet *pkt, 
 		return PARSE_SHORT;
 	pkt->sport = ports->source;
 	pkt->dport = ports->dest;
+	if (pkt->protocol == IPPROTO_UDP)
+		pkt->l4_len = sizeof(struct udphdr);
 	return PARSE_OK;
 }
 

@@ -71,6 +71,7 @@ Constants Off() {
           {"enable_policy", 0},       {"policy_default_deny", 0},
           {"policy_audit_mode", 0},   {"enable_load_balancer", 0},
           {"enable_flow_events", 1},  {"enable_datapath_metrics", 1},
+          {"enable_dns_visibility", 0}, {"enable_http_visibility", 0},
           {"enable_game_of_life", 0}};
 }
 

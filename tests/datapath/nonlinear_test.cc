@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packets whose headers are not in the linear part, as some drivers deliver them. BPF_PROG_TEST_RUN
-// cannot make them; a packet socket that announces a short header on a device of its own can.
-#include <linux/if_packet.h>
-#include <net/ethernet.h>
+// Packets whose headers are not in the linear part, as some drivers deliver them.
 #include <net/if.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,42 +10,13 @@
 
 #include "agent/base/unique_fd.h"
 #include "tests/datapath/fixture.h"
+#include "tests/datapath/split.h"
 #include "tests/support/netns.h"
 
 namespace bonsai::testing {
 namespace {
 
 constexpr size_t kPayload = 6000;  // more than a page: the kernel then splits it as announced
-
-// As in <linux/virtio_net.h>, which is not C++.
-struct VnetHeader {
-  uint8_t flags = 0;
-  uint8_t gso_type = 0;
-  uint16_t hdr_len = 0;
-  uint16_t gso_size = 0;
-  uint16_t csum_start = 0;
-  uint16_t csum_offset = 0;
-};
-
-// Sends `frame` out of `device`, with only `linear` bytes in the linear part.
-void SendSplit(const Netns& ns, const std::string& device, const Bytes& frame, uint16_t linear) {
-  const NetnsScope scope(ns);
-  const base::UniqueFd socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-  ASSERT_GE(socket.get(), 0);
-  const int on = 1;
-  ASSERT_EQ(setsockopt(socket.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), 0);
-  const VnetHeader header = {.hdr_len = linear};
-  Bytes message(sizeof(header) + frame.size());
-  std::memcpy(message.data(), &header, sizeof(header));
-  std::memcpy(message.data() + sizeof(header), frame.data(), frame.size());
-  sockaddr_ll to = {};
-  to.sll_family = AF_PACKET;
-  to.sll_ifindex = static_cast<int>(if_nametoindex(device.c_str()));
-  to.sll_halen = ETH_ALEN;
-  const ssize_t sent = sendto(socket.get(), message.data(), message.size(), 0,
-                              reinterpret_cast<sockaddr*>(&to), sizeof(to));
-  ASSERT_EQ(sent, static_cast<ssize_t>(message.size())) << std::strerror(errno);
-}
 
 class Nonlinear : public DatapathTest {
  protected:

@@ -23,6 +23,16 @@ Constants Only(const Names& on) {
   return constants;
 }
 
+// Stages of both families.
+Names Layer7Stages(const Names& on) {
+  Names stages;
+  if (!on.count("enable_ipv4") && !on.count("enable_ipv6")) return stages;
+  if (on.count("enable_dns_visibility")) 
+    stages.insert({"fp_dns", "fp_dns_read", "tp_dns", "tp_dns_read"});
+  if (on.count("enable_http_visibility")) stages.insert({"fp_http", "tp_http"});
+  return stages;
+}
+
 // Stages that each feature adds in one family, by the end of their names.
 Names Stages(const Names& on, const std::string& family) {
   if (!on.count("enable_ipv" + family) || !on.count("enable_conntrack")) return {};
@@ -47,7 +57,12 @@ Names Maps(const Names& on) {
     if (on.count("enable_load_balancer"))
       maps.insert({"services" + family, "backends" + family});
   }
-  if (on.count("enable_conntrack")) maps.insert({"from_pod_calls", "to_pod_calls"});
+  if (on.count("enable_conntrack") || !Layer7Stages(on).empty())
+    maps.insert({"from_pod_calls", "to_pod_calls"});
+  if (on.count("enable_dns_visibility"))
+    maps.insert({"dns_ports", "dns_events", "dns_metrics", "dns_deny", "dns_scratch"});
+  if (on.count("enable_http_visibility"))
+    maps.insert({"http_ports", "http_events", "http_metrics", "http_scratch"});
   if (on.count("enable_policy")) maps.insert({"endpoints", "policy", "policy_epoch"});
   if (on.count("enable_flow_events")) maps.insert("events");
   if (on.count("enable_datapath_metrics")) maps.insert("metrics");
@@ -79,6 +94,7 @@ void ExpectExactly(const Names& on) {
   }
   Names expected = Stages(on, "4");
   expected.merge(Stages(on, "6"));
+  expected.merge(Layer7Stages(on));
   EXPECT_EQ(stages, expected);
   EXPECT_EQ(maps, Maps(on));
 }
@@ -97,8 +113,11 @@ TEST_F(Reach, EachFeatureBringsExactlyItsMaps) {
                      Names{"enable_conntrack", "enable_policy", "policy_default_deny"},
                      Names{"enable_conntrack", "enable_policy", "policy_audit_mode"},
                      Names{"enable_conntrack", "enable_load_balancer"},
-                     Names{"enable_datapath_metrics"},
-                     Names{"enable_game_of_life"},
+                     Names{"enable_datapath_metrics"}, Names{"enable_game_of_life"},
+                     Names{"enable_dns_visibility"},
+                     Names{"enable_http_visibility"},
+                     Names{"enable_dns_visibility", "enable_http_visibility"},
+                     Names{"enable_conntrack", "enable_policy", "enable_http_visibility"},
                      Names{"enable_conntrack", "enable_load_balancer", "enable_policy"}}) {
       on.insert(family.begin(), family.end());
       ExpectExactly(on);
@@ -115,7 +134,8 @@ TEST_F(Reach, PolicySettingsMeanNothingWithoutPolicy) {
 TEST_F(Reach, EverythingOnUsesEveryMap) {
   ExpectExactly({"enable_ipv4", "enable_ipv6", "enable_prefilter", "enable_conntrack",
                  "enable_policy", "enable_load_balancer", "enable_flow_events",
-                 "enable_datapath_metrics", "enable_game_of_life"});
+                 "enable_datapath_metrics", "enable_dns_visibility", "enable_http_visibility",
+                 "enable_game_of_life"});
 }
 
 }  // namespace

@@ -47,6 +47,15 @@ std::vector<Toggle> Toggles() {
        calls4 + calls6},
       {"metrics", {{"enable-datapath-metrics", "true"}}, {"metrics"}, {"from_netdev"}},
       {"flow-events", {{"enable-flow-events", "true"}}, {"events"}, {}},
+      {"dns-visibility",
+       {{"enable-dns-visibility", "true"}},
+       {"dns_ports", "dns_deny", "dns_events", "dns_metrics", "dns_scratch", "from_pod_calls",
+        "to_pod_calls"},
+       {"fp_dns", "fp_dns_read", "tp_dns", "tp_dns_read"}},
+      {"http-visibility",
+       {{"enable-http-visibility", "true"}},
+       {"http_ports", "http_events", "http_metrics", "http_scratch", "from_pod_calls", "to_pod_calls"},
+       {"fp_http", "tp_http"}},
       {"prefilter", {{"enable-prefilter", "true"}}, {"prefilter4"}, {"xdp_prefilter"}},
       {"policy",
        {{"enable-conntrack", "true"}, {"enable-policy", "true"}},
@@ -126,6 +135,8 @@ TEST(Toggles, KeepConnectionsAliveWhenEverythingIsTurnedOn) {
                         {"enable-policy", "true"},
                         {"enable-load-balancer", "true"},
                         {"enable-flow-events", "true"},
+                        {"enable-dns-visibility", "true"},
+                        {"enable-http-visibility", "true"},
                         {"enable-datapath-metrics", "true"}});
   ASSERT_TRUE(cluster.WaitInSync());
   EXPECT_EQ(v4->Ask(), "b");

@@ -149,7 +149,9 @@ TEST_F(AgentctlTest, FlowsShowsKeptOnesAndEnds) {
   Serve(testing::SampleSnapshot());
   report::FlowDecoder decoder(publisher_);
   const flow_event event = testing::SampleEvent();
-  for (int i = 0; i < 3; ++i) hub_.Push(*decoder.Decode(&event, sizeof(event)));
+  for (int i = 0; i < 3; ++i) {
+    hub_.Push(*decoder.Decode(report::EventSource::kFlows, &event, sizeof(event)));
+  }
   const Outcome two = Run({"flows", "--last", "2", "-o", "json"});
   EXPECT_EQ(two.code, 0) << two.err;
   std::istringstream lines(two.out);
@@ -164,13 +166,41 @@ TEST_F(AgentctlTest, FlowsShowsKeptOnesAndEnds) {
   EXPECT_THAT(bad.err, HasSubstr("10.0.0.300"));
 }
 
+TEST_F(AgentctlTest, FlowsShowsOnlyTheLayer7ProtocolsAskedFor) {
+  Serve(testing::SampleSnapshot());
+  report::FlowDecoder decoder(publisher_);
+  const flow_event event = testing::SampleEvent();
+  const dns_event dns = testing::SampleDnsEvent();
+  const http_event http = testing::SampleHttpEvent();
+  hub_.Push(*decoder.Decode(report::EventSource::kFlows, &event, sizeof(event)));
+  hub_.Push(*decoder.Decode(report::EventSource::kDns, &dns, sizeof(dns)));
+  hub_.Push(*decoder.Decode(report::EventSource::kHttp, &http, sizeof(http)));
+  const auto lines = [this](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"flows"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = Run(arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return std::count(outcome.out.begin(), outcome.out.end(), '\n');
+  };
+  EXPECT_EQ(lines({}), 3);
+  EXPECT_EQ(lines({"--l7", "dns"}), 1);
+  EXPECT_EQ(lines({"--l7", "http", "--l7", "dns"}), 2);
+  EXPECT_EQ(lines({"--l7", "http", "--pod", "nobody"}), 0);
+  const Outcome json = Run({"flows", "--l7", "http", "-o", "json"});
+  const auto flow = nlohmann::json::parse(json.out);
+  EXPECT_EQ(flow["kind"], "FLOW_KIND_REQUEST");
+  EXPECT_EQ(flow["http"]["method"], "GET");
+  EXPECT_EQ(flow["source"]["pod"], "default/client");
+  EXPECT_EQ(Run({"flows", "--l7", "smtp"}).code, 2);
+}
+
 TEST_F(AgentctlTest, FlowsFollowsUntilTheLimitOrTheTimeout) {
   Serve(testing::SampleSnapshot());
   report::FlowDecoder decoder(publisher_);
   const flow_event event = testing::SampleEvent();
   std::jthread writer([&](std::stop_token stop) {
     while (!stop.stop_requested()) {
-      hub_.Push(*decoder.Decode(&event, sizeof(event)));
+      hub_.Push(*decoder.Decode(report::EventSource::kFlows, &event, sizeof(event)));
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
   });

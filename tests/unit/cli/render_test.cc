@@ -294,7 +294,7 @@ TEST_F(RenderTest, Flows) {
   report::FlowDecoder decoder(publisher);
   std::string text;
   const auto add = [&](const flow_event& event) {
-    report::Flow flow = *decoder.Decode(&event, sizeof(event));
+    report::Flow flow = *decoder.Decode(report::EventSource::kFlows, &event, sizeof(event));
     flow.time = report::WallTime(std::chrono::milliseconds(testing::kInForceSince * 1000 + 250));
     text += Render(report::ToFlow(flow), Style{});
   };
@@ -309,6 +309,45 @@ TEST_F(RenderTest, Flows) {
   std::fill(std::begin(event.nat_addr), std::end(event.nat_addr), 0);
   add(event);
   ExpectGolden("flows.txt", text);
+}
+
+TEST_F(RenderTest, Layer7Flows) {
+  report::Publisher publisher;
+  publisher.Publish(testing::SampleSnapshot());
+  report::FlowDecoder decoder(publisher);
+  std::string text;
+  const auto add = [&](report::Flow flow) {
+    flow.time = report::WallTime(std::chrono::milliseconds(testing::kInForceSince * 1000 + 250));
+    text += Render(report::ToFlow(flow), Style{});
+  };
+  http_event http = testing::SampleHttpEvent();
+  const auto decode = [&] {
+    return *decoder.Decode(report::EventSource::kHttp, &http, sizeof(http));
+  };
+  add(decode());
+  http.path[1] = 0x1b;
+  http.flags = HTTP_PATH_CUT | HTTP_HOST_CUT;
+  add(decode());
+  http.head.kind = L7_MALFORMED;
+  add(decode());
+  http.head.kind = L7_RESPONSE;
+  http.status = 404;
+  add(decode());
+  const dns_event dns = testing::SampleDnsEvent();
+  report::Flow flow = *decoder.Decode(report::EventSource::kDns, &dns, sizeof(dns));
+  flow.dns = report::DnsDetails{.id = 7, .name = "web.example.", .type = "A"};
+  add(flow);
+  flow.l7_kind = L7_RESPONSE;
+  flow.dns->rcode = "NOERROR";
+  flow.dns->answers = {testing::Ip("10.0.1.3"), testing::Ip("10.0.2.3")};
+  flow.dns->answers_cut = flow.dns->name_cut = flow.dns->truncated = true;
+  add(flow);
+  flow.l7_kind = L7_DENIED;
+  flow.dns = report::DnsDetails{.name = "denied.example.", .type = "AAAA"};
+  add(flow);
+  flow.l7_kind = L7_MALFORMED;
+  add(flow);
+  ExpectGolden("flows_l7.txt", text);
 }
 
 TEST_F(RenderTest, JsonHasEveryFieldUnderItsOwnName) {

@@ -71,7 +71,7 @@ class FlowReaderTest : public ::testing::Test {
 TEST_F(FlowReaderTest, CarriesRecordsOfTheKernelToTheHub) {
   const kernel::BpfMap ring = MakeRing();
   FlowReader reader(publisher_, hub_);
-  ASSERT_TRUE(reader.Replace(ring.fd()).ok());
+  ASSERT_TRUE(reader.Replace({.flows = ring.fd()}).ok());
   auto flows = hub_.Subscribe({}, 0);
   ASSERT_TRUE(flows.ok());
   const flow_event event = testing::SampleEvent();
@@ -85,19 +85,19 @@ TEST_F(FlowReaderTest, CarriesRecordsOfTheKernelToTheHub) {
   EXPECT_TRUE(reader.status().ok());
 }
 
-TEST_F(FlowReaderTest, ReadsTheNewRingAfterReplaceAndNothingAfterMinusOne) {
+TEST_F(FlowReaderTest, ReadsTheNewRingAfterReplaceAndNothingAfterNone) {
   const kernel::BpfMap first = MakeRing();
   const kernel::BpfMap second = MakeRing();
   FlowReader reader(publisher_, hub_);
   auto flows = hub_.Subscribe({}, 0);
   ASSERT_TRUE(flows.ok());
   const flow_event event = testing::SampleEvent();
-  ASSERT_TRUE(reader.Replace(first.fd()).ok());
-  ASSERT_TRUE(reader.Replace(second.fd()).ok());
+  ASSERT_TRUE(reader.Replace({.flows = first.fd()}).ok());
+  ASSERT_TRUE(reader.Replace({.flows = second.fd()}).ok());
   const base::UniqueFd writer = MakeWriter(second.fd(), &event, sizeof(event));
   Write(writer, 1);
   EXPECT_NE((*flows)->Next(std::chrono::seconds(5)).flow, nullptr);
-  ASSERT_TRUE(reader.Replace(-1).ok());
+  ASSERT_TRUE(reader.Replace({}).ok());
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
   Write(writer, 1);
   EXPECT_EQ((*flows)->Next(std::chrono::milliseconds(800)).flow, nullptr);
@@ -106,7 +106,7 @@ TEST_F(FlowReaderTest, ReadsTheNewRingAfterReplaceAndNothingAfterMinusOne) {
 TEST_F(FlowReaderTest, CountsRecordsThatAreNoFlowEvents) {
   const kernel::BpfMap ring = MakeRing();
   FlowReader reader(publisher_, hub_);
-  ASSERT_TRUE(reader.Replace(ring.fd()).ok());
+  ASSERT_TRUE(reader.Replace({.flows = ring.fd()}).ok());
   const uint64_t foreign = 42;
   Write(MakeWriter(ring.fd(), &foreign, sizeof(foreign)), 2);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
@@ -117,11 +117,36 @@ TEST_F(FlowReaderTest, CountsRecordsThatAreNoFlowEvents) {
   EXPECT_EQ(hub_.received(), 0u);
 }
 
+TEST_F(FlowReaderTest, ReadsSeveralRingsEachByItsOwnEvents) {
+  const kernel::BpfMap flow_ring = MakeRing(), dns_ring = MakeRing(), http_ring = MakeRing();
+  FlowReader reader(publisher_, hub_);
+  ASSERT_TRUE(reader.Replace({.flows = flow_ring.fd(), .dns = dns_ring.fd(),
+                              .http = http_ring.fd()}).ok());
+  auto dns = hub_.Subscribe({.dns = true}, 0);
+  auto http = hub_.Subscribe({.http = true}, 0);
+  auto all = hub_.Subscribe({}, 0);
+  const flow_event flow_event = testing::SampleEvent();
+  const http_event http_event = testing::SampleHttpEvent();
+  const dns_event dns_event = testing::SampleDnsEvent();
+  Write(MakeWriter(flow_ring.fd(), &flow_event, sizeof(flow_event)), 1);
+  Write(MakeWriter(http_ring.fd(), &http_event, sizeof(http_event)), 1);
+  Write(MakeWriter(dns_ring.fd(), &dns_event, sizeof(dns_event)), 1);
+  const auto from_http = (*http)->Next(std::chrono::seconds(5));
+  ASSERT_NE(from_http.flow, nullptr);
+  EXPECT_EQ(from_http.flow->http->path, "/index.html");
+  const auto from_dns = (*dns)->Next(std::chrono::seconds(5));
+  ASSERT_NE(from_dns.flow, nullptr);
+  EXPECT_EQ(from_dns.flow->dns->id, 7);
+  for (int i = 0; i < 3; ++i) EXPECT_NE((*all)->Next(std::chrono::seconds(5)).flow, nullptr);
+  EXPECT_EQ((*http)->Next(std::chrono::milliseconds(50)).flow, nullptr);
+  EXPECT_EQ(hub_.lost(), 0u);
+}
+
 TEST_F(FlowReaderTest, KeepsTheRingWhenTheReplacementIsNone) {
   const kernel::BpfMap ring = MakeRing();
   FlowReader reader(publisher_, hub_);
-  ASSERT_TRUE(reader.Replace(ring.fd()).ok());
-  EXPECT_FALSE(reader.Replace(1000000).ok());
+  ASSERT_TRUE(reader.Replace({.flows = ring.fd()}).ok());
+  EXPECT_FALSE(reader.Replace({.flows = 1000000}).ok());
   auto flows = hub_.Subscribe({}, 0);
   ASSERT_TRUE(flows.ok());
   const flow_event event = testing::SampleEvent();

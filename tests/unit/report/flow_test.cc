@@ -18,7 +18,7 @@ using testing::SampleEvent;
 
 Flow DecodeWith(const Publisher& publisher, const flow_event& event) {
   FlowDecoder decoder(publisher);
-  auto flow = decoder.Decode(&event, sizeof(event));
+  auto flow = decoder.Decode(EventSource::kFlows, &event, sizeof(event));
   EXPECT_TRUE(flow.ok()) << flow.status();
   return flow.ok() ? *std::move(flow) : Flow();
 }
@@ -61,9 +61,9 @@ TEST(FlowDecoder, FollowsTheSnapshot) {
   Publisher publisher;
   FlowDecoder decoder(publisher);
   const flow_event event = SampleEvent();
-  EXPECT_EQ(decoder.Decode(&event, sizeof(event))->source.pod, "");
+  EXPECT_EQ(decoder.Decode(EventSource::kFlows, &event, sizeof(event))->source.pod, "");
   publisher.Publish(testing::SampleSnapshot());
-  EXPECT_EQ(decoder.Decode(&event, sizeof(event))->source.pod, "default/client");
+  EXPECT_EQ(decoder.Decode(EventSource::kFlows, &event, sizeof(event))->source.pod, "default/client");
 }
 
 TEST(FlowDecoder, ReadsTypeAndCodeOfIcmp) {
@@ -87,9 +87,12 @@ TEST(FlowDecoder, RefusesShortAndForeignRecords) {
   Publisher publisher;
   FlowDecoder decoder(publisher);
   flow_event event = SampleEvent();
-  EXPECT_EQ(decoder.Decode(&event, sizeof(event) - 1).status().code(), absl::StatusCode::kInternal);
+  const auto code = [&](size_t size) {
+    return decoder.Decode(EventSource::kFlows, &event, size).status().code();
+  };
+  EXPECT_EQ(code(sizeof(event) - 1), absl::StatusCode::kInternal);
   event.family = 7;
-  EXPECT_EQ(decoder.Decode(&event, sizeof(event)).status().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(code(sizeof(event)), absl::StatusCode::kInternal);
 }
 
 TEST(FlowFilter, MatchesPodByFullOrShortName) {

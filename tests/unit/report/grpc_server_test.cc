@@ -43,7 +43,7 @@ class GrpcServerTest : public ::testing::Test {
   void PushFlow(bool drop) {
     flow_event event = testing::SampleEvent();
     if (!drop) event.reason = REASON_FORWARDED;
-    hub_.Push(*FlowDecoder(publisher_).Decode(&event, sizeof(event)));
+    hub_.Push(*FlowDecoder(publisher_).Decode(EventSource::kFlows, &event, sizeof(event)));
   }
 
   testing::TemporaryDirectory directory_;

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "datapath/include/contract.h"
 #include "tests/unit/report/sample.h"
 
 namespace bonsai::report {
@@ -112,6 +113,45 @@ TEST(Metrics, ConfigurationAndTraffic) {
   EXPECT_THAT(text, HasSubstr("bonsai_load_retries_total 1\n"));
   EXPECT_THAT(text, HasSubstr("bonsai_program_verified_instructions{program=\"from_pod/from_pod\"} 2950\n"));
   EXPECT_THAT(text, HasSubstr("bonsai_services 2\n"));
+}
+
+TEST(Metrics, HttpOnlyWhileItIsOn) {
+  Snapshot snapshot = testing::SampleSnapshot();
+  EXPECT_THAT(TextOf(snapshot), Not(HasSubstr("bonsai_http_")));
+  snapshot.http_counts.resize(HTTP_COUNTERS);
+  snapshot.http_counts[HTTP_GET] = 5;
+  snapshot.http_counts[HTTP_OTHER] = 2;
+  snapshot.http_counts[HTTP_CLASS_FIRST] = 1;
+  snapshot.http_counts[HTTP_CLASS_FIRST + 4] = 4;
+  snapshot.http_counts[HTTP_MALFORMED] = 3;
+  const std::string text = TextOf(std::move(snapshot));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_requests_total{method=\"GET\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_requests_total{method=\"other\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_requests_total{method=\"PATCH\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_responses_total{class=\"1xx\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_responses_total{class=\"5xx\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_malformed_total 3\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_http_events_lost_total 0\n"));
+}
+
+TEST(Metrics, DnsOnlyWhileItIsOn) {
+  Snapshot snapshot = testing::SampleSnapshot();
+  EXPECT_THAT(TextOf(snapshot), Not(HasSubstr("bonsai_dns_")));
+  snapshot.dns_counts.resize(DNS_COUNTERS);
+  snapshot.dns_counts[DNS_QUERIES] = 9;
+  snapshot.dns_counts[DNS_DENIED] = 2;
+  snapshot.dns_counts[DNS_MALFORMED] = 1;
+  snapshot.dns_counts[DNS_RCODE_FIRST + 3] = 4;
+  snapshot.dns_counts[DNS_RCODE_FIRST + 15] = 5;
+  snapshot.dns_counts[DNS_LOST] = 6;
+  const std::string text = TextOf(std::move(snapshot));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_queries_total 9\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_denied_total 2\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_malformed_total 1\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_responses_total{rcode=\"NOERROR\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_responses_total{rcode=\"NXDOMAIN\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_responses_total{rcode=\"RCODE15\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("bonsai_dns_events_lost_total 6\n"));
 }
 
 TEST(Metrics, DriftSinceItBegan) {

@@ -136,6 +136,27 @@ void AddLoaded(report::Snapshot& s) {
   s.load_retries = 1;
 }
 
+uint64_t Monotonic() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000ull + now.tv_nsec;
+}
+
+l7_head SampleHead(uint8_t protocol, uint16_t port) {
+  l7_head head{};
+  head.time_ns = Monotonic();
+  head.ifindex = 21;
+  head.kind = L7_REQUEST;
+  head.hook = HOOK_FROM_POD;
+  head.family = 4;
+  head.protocol = protocol;
+  head.sport = htons(34567);
+  head.dport = htons(port);
+  std::memcpy(head.saddr, Ip("10.0.1.2").bytes, 4);
+  std::memcpy(head.daddr, Ip("10.0.1.3").bytes, 4);
+  return head;
+}
+
 }  // namespace
 
 tables::Address Ip(const std::string& text) {
@@ -166,9 +187,7 @@ report::Snapshot SampleSnapshot() {
 
 flow_event SampleEvent() {
   flow_event event{};
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  event.time_ns = now.tv_sec * 1'000'000'000ull + now.tv_nsec;
+  event.time_ns = Monotonic();
   event.packets = 1;
   event.bytes = 60;
   event.ifindex = 21;
@@ -187,6 +206,27 @@ flow_event SampleEvent() {
   std::memcpy(event.daddr, Ip("10.96.0.10").bytes, 4);
   std::memcpy(event.nat_addr, Ip("10.0.1.3").bytes, 4);
   event.nat_port = htons(8080);
+  return event;
+}
+
+http_event SampleHttpEvent() {
+  http_event event{};
+  event.head = SampleHead(IPPROTO_TCP, 8080);
+  event.method = HTTP_GET;
+  event.minor = 1;
+  event.path_len = 11;
+  std::memcpy(event.path, "/index.html", 11);
+  event.host_len = 3;
+  std::memcpy(event.host, "web", 3);
+  return event;
+}
+
+dns_event SampleDnsEvent() {
+  dns_event event{};
+  event.head = SampleHead(IPPROTO_UDP, 53);
+  event.id = 7;
+  event.qtype = 1;
+  event.name_len = 1;
   return event;
 }
 

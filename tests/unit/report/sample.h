@@ -15,6 +15,10 @@ report::Snapshot SampleSnapshot();
 
 // A TCP packet from pod default/client to service default/web:http, dropped by policy rule 3.
 flow_event SampleEvent();
+// Of pod default/client to backend default/web-1: GET /index.html, and a query that has no more than a
+// head.
+http_event SampleHttpEvent();
+dns_event SampleDnsEvent();
 
 tables::Address Ip(const std::string& text);
 

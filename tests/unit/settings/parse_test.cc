@@ -189,6 +189,53 @@ TEST(Parse, ChecksCidrs) {
   EXPECT_NE(Refusal({{"prefilter-cidrs", std::string("10.0.0.0\0/8", 11)}}), "accepted");
 }
 
+TEST(Parse, ChecksPortsAndRangesOfPorts) {
+  const auto ports = [](const std::string& text) {
+    return MustParse({{"http-ports", text}}).List("http-ports");
+  };
+  EXPECT_THAT(MustParse({}).List("http-ports"), ElementsAre("80", "8080"));
+  EXPECT_THAT(MustParse({}).List("dns-ports"), ElementsAre("53"));
+  EXPECT_THAT(ports(""), IsEmpty());
+  EXPECT_THAT(ports("1, 65535,8000-8100"), ElementsAre("1", "65535", "8000-8100"));
+  EXPECT_THAT(ports("80,80,80-80,81"), ElementsAre("80", "81"));
+  EXPECT_EQ(Refusal({{"http-ports", "0"}}),
+            "http-ports: \"0\" is not a port 1..65535 or a range of ports such as 8000-8100");
+  EXPECT_EQ(Refusal({{"dns-ports", "90-80"}}),
+            "dns-ports: \"90-80\" is a range that ends before it begins; write 80-90");
+  for (const char* text : {"65536", "-1", "+80", "080", "0x50", "80-", "-80", "80-90-100", "http",
+                           "80 81", "0-80", "80-65536", "8 0", "99999999999999999999"}) {
+    EXPECT_NE(Refusal({{"http-ports", text}}), "accepted") << text;
+  }
+}
+
+TEST(Parse, ChecksDnsNames) {
+  const auto names = [](const std::string& text) {
+    return MustParse({{"dns-deny", text}}).List("dns-deny");
+  };
+  EXPECT_THAT(MustParse({}).List("dns-deny"), IsEmpty());
+  EXPECT_THAT(names("Example.COM., .test,*.A_b-c.org.,com"),
+              ElementsAre("example.com", ".test", "*.a_b-c.org", "com"));
+  EXPECT_THAT(names("a.test,A.TEST."), ElementsAre("a.test"));
+  const std::string label(63, 'x'), three = label + "." + label + "." + label + ".";
+  EXPECT_THAT(names("*." + three + std::string(61, 'y')).size(), 1u);
+  EXPECT_THAT(Refusal({{"dns-deny", three + std::string(62, 'y')}}), HasSubstr("at most 253"));
+  EXPECT_THAT(Refusal({{"dns-deny", "b\xc3\xbc" "cher.example"}}), HasSubstr("xn--"));
+  EXPECT_THAT(Refusal({{"dns-deny", "a..b"}}), HasSubstr("is not a DNS name"));
+  for (const std::string& text : std::vector<std::string>{
+           ".", "*", "*.", "..", "a b", "a.*.b", "**.a", "a*", "\\065", "a/b", "..a", "a..",
+           std::string(64, 'x')}) {
+    EXPECT_NE(Refusal({{"dns-deny", text}}), "accepted") << text;
+  }
+}
+
+TEST(Parse, RefusesMoreDeniedNamesThanFit) {
+  std::string names;
+  for (int i = 0; i < 8; ++i) names += (i ? ",*.n" : "*.n") + std::to_string(i);
+  EXPECT_EQ(Refusal({{"dns-deny", names}, {"dns-deny-entries", "16"}}), "accepted");
+  EXPECT_EQ(Refusal({{"dns-deny", names + ",x"}, {"dns-deny-entries", "16"}}),
+            "dns-deny: may take 17 entries; raise dns-deny-entries, which is 16");
+}
+
 TEST(Parse, NamesEveryBadElementOfAList) {
   const std::string refusal = Refusal({{"prefilter-cidrs", "10.0.0.1/8,,x,::/0"}});
   EXPECT_THAT(refusal, HasSubstr("10.0.0.0/8"));

@@ -65,9 +65,40 @@ TEST(TableBuilder, GivesTheSameTablesForTheSameInputs) {
 TEST(TableBuilder, AlwaysFillsEveryMapSoThatOldEntriesGo) {
   const auto tables = *TableBuilder().Build({});
   for (const char* map :
-       {"endpoints", "ipcache4", "ipcache6", "policy", "prefilter4", "prefilter6"}) {
+       {"endpoints", "ipcache4", "ipcache6", "policy", "prefilter4", "prefilter6",
+        "dns_deny"}) {
     ASSERT_TRUE(tables.maps.contains(map)) << map;
     EXPECT_TRUE(tables.maps.at(map).empty()) << map;
+  }
+}
+
+l7_ports Ports(const Tables& tables, const char* map) {
+  const MapContents& contents = tables.maps.at(map);
+  EXPECT_EQ(contents.size(), 1u);
+  return FromBytes<l7_ports>(contents.at(ToBytes(uint32_t{0})));
+}
+
+bool Has(const l7_ports& ports, uint32_t port) { return ports.bits[port / 64] >> port % 64 & 1; }
+
+TEST(TableBuilder, SetsTheBitOfEachPortAndOfNoOther) {
+  TableInputs inputs;
+  inputs.http_ports = {"1", "63-64", "127-192", "65535", "130"};
+  const auto tables = *TableBuilder().Build(inputs);
+  const l7_ports http = Ports(tables, "http_ports"), dns = Ports(tables, "dns_ports");
+  for (uint32_t port = 0; port < 65536; ++port) {
+    const bool wanted = port == 1 || port == 63 || port == 64 || (port >= 127 && port <= 192) ||
+                        port == 65535;
+    ASSERT_EQ(Has(http, port), wanted) << port;
+    ASSERT_FALSE(Has(dns, port)) << port;
+  }
+}
+
+TEST(TableBuilder, RefusesWhatIsNoPort) {
+  for (const char* text : {"", "x", "80-", "-80", "65536", "90-80"}) {
+    TableInputs inputs;
+    inputs.dns_ports = {text};
+    EXPECT_EQ(TableBuilder().Build(inputs).status().code(), absl::StatusCode::kInvalidArgument)
+        << text;
   }
 }
 

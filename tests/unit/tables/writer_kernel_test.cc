@@ -233,6 +233,22 @@ TEST_F(Writer, RefusesBackendsThatWouldNotFitBesideTheirPredecessors) {
   EXPECT_EQ(Read("backends4"), backends);
 }
 
+TEST_F(Writer, WritesPortsInPlaceAndDoesNotCallTheirArrayFull) {
+  Make("http_ports", BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(l7_ports), 1);
+  TableInputs inputs;
+  inputs.http_ports = {"80", "8080"};
+  const Tables first = Built(inputs);
+  const WriteReport report = WriteTables(first, targets_);
+  EXPECT_THAT(report.errors, IsEmpty());
+  EXPECT_EQ(Find(report, "http_ports"), nullptr);  // always one of one: no pressure
+  EXPECT_EQ(Read("http_ports"), first.maps.at("http_ports"));
+  inputs.http_ports = {};
+  const Tables second = Built(inputs);
+  EXPECT_THAT(WriteTables(second, targets_).errors, IsEmpty());
+  EXPECT_EQ(Read("http_ports"), second.maps.at("http_ports"));
+  EXPECT_NE(first.maps.at("http_ports"), second.maps.at("http_ports"));
+}
+
 TEST_F(Writer, RefusesAMapOfAnotherLayout) {
   Make("prefilter4", BPF_MAP_TYPE_HASH, 4, 4, 8);
   TableInputs inputs;
