@@ -5,7 +5,7 @@
 SEC("syscall")
 int life_start(void *ctx __attribute__((unused)))
 {
-	if (!life_possible())
+	if (!enable_game_of_life || !kernel_has_loop)
 		return 0;
 	return life_arm();
 }
@@ -13,7 +13,7 @@ int life_start(void *ctx __attribute__((unused)))
 SEC("syscall")
 int life_stop(void *ctx __attribute__((unused)))
 {
-	if (!life_possible())
+	if (!enable_game_of_life || !kernel_has_loop)
 		return 0;
 	return life_halt();
 }

@@ -2,7 +2,8 @@
 /*
  * Feature life: a board that a timer carries from generation to generation.
  *
- *   life_arm()		let the timer run the board; callers check life_possible()
+ *   life_arm()		let the timer run the board; callers check enable_game_of_life
+ *			and kernel_has_loop, of both
  *   life_halt()	stop it; when it returns, no callback runs and none will
  *
  * One run of the callback computes at most LIFE_SLICE_WORDS words, some hundred microseconds, so
@@ -24,11 +25,6 @@ struct life_slice {
 	__u32 first;
 	__u32 population;
 };
-
-static __always_inline bool life_possible(void)
-{
-	return enable_game_of_life && kernel_has_loop;
-}
 
 static __always_inline __u32 life_words(void)
 {

@@ -15,7 +15,7 @@ namespace {
 
 plan::LoadPlan WholePlan() {
   std::vector<ObjectChoice> objects;
-  for (const char* name : {"xdp", "from_pod", "to_pod", "from_netdev"}) {
+  for (const char* name : {"xdp", "from_pod", "to_pod", "from_netdev", "life"}) {
     objects.push_back({.file = fmt::format("{}/{}.bpf.o", BONSAI_BPF_DIR, name), .name = name});
   }
   return PlanOf(objects);

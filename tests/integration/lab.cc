@@ -19,11 +19,12 @@ namespace {
 using object::ObjectSpec;
 using object::RefKind;
 
-// Functions that `function` reaches by calls.
+// Functions that `function` reaches by calls, its own or a helper's.
 void Reach(const ObjectSpec& spec, uint32_t function, std::set<uint32_t>& seen) {
   if (!seen.insert(function).second) return;
   for (const object::Ref& ref : spec.functions[function].refs) {
-    if (ref.kind == RefKind::kCall) Reach(spec, ref.index, seen);
+    const bool called = ref.kind == RefKind::kCall || ref.kind == RefKind::kFunctionAddress;
+    if (called) Reach(spec, ref.index, seen);
   }
 }
 
@@ -133,7 +134,14 @@ plan::LoadPlan PlanOf(const std::vector<ObjectChoice>& choices,
     if (choice.analyzed) reachability::Explain(*specs.back(), constants, *liveness);
     analyzed.push_back({specs.back().get(), constants, *liveness});
   }
-  auto schema = settings::Schema::Make(settings::AgentSettings());
+  // Maps may be sized by a setting that is a constant, too.
+  std::vector<settings::SettingSpec> known = settings::AgentSettings();
+  std::vector<ObjectSpec> objects;
+  for (const auto& spec : specs) objects.push_back(*spec);
+  auto own = object::SettingSpecs(objects);
+  EXPECT_TRUE(own.ok()) << own.status();
+  if (own.ok()) known.insert(known.end(), own->begin(), own->end());
+  auto schema = settings::Schema::Make(known);
   auto settings = settings::Parse(*schema, {});
   plan::CostFacts facts{.possible_cpus = *kernel::PossibleCpus(),
                         .page_size = static_cast<uint32_t>(sysconf(_SC_PAGESIZE)),

@@ -45,7 +45,7 @@ std::vector<Row> Rows() {
 class Pipeline {
  public:
   Pipeline() {
-    for (const char* name : {"xdp", "from_pod", "to_pod", "from_netdev"}) {
+    for (const char* name : {"xdp", "from_pod", "to_pod", "from_netdev", "life"}) {
       auto spec = object::Read(fmt::format("{}/{}.bpf.o", BONSAI_BPF_DIR, name));
       EXPECT_TRUE(spec.ok()) << spec.status();
       specs_.push_back(*std::move(spec));

@@ -106,7 +106,7 @@ class Retry : public ::testing::Test {
     cluster_->may_retry = true;
     objects_ = cluster_->directory() / "bpf";
     std::filesystem::create_directory(objects_);
-    for (const char* name : {"xdp", "from_pod", "to_pod", "from_netdev"}) {
+    for (const char* name : {"xdp", "from_pod", "to_pod", "from_netdev", "life"}) {
       const std::string file = std::string(name) + ".bpf.o";
       std::filesystem::copy_file(std::filesystem::path(BONSAI_BPF_DIR) / file, objects_ / file);
     }

@@ -61,7 +61,7 @@ TEST(ParseRelease, TakesMajorAndMinor) {
 
 TEST(Features, SayWhatDegrades) {
   Features all{.tcx = true, .xdp = true, .jit = true, .btf = true, .map_mem_usage = true,
-               .syscall_programs = true};
+               .syscall_programs = true, .loop = true};
   EXPECT_TRUE(all.Degradations().empty());
   Features old = all;
   old.tcx = old.map_mem_usage = false;
@@ -69,6 +69,10 @@ TEST(Features, SayWhatDegrades) {
   ASSERT_EQ(old.Degradations().size(), 3u);
   EXPECT_NE(old.Degradations()[0].find("clsact"), std::string::npos);
   EXPECT_NE(old.Degradations()[2].find("ringbuf"), std::string::npos);
+  Features loopless = all;
+  loopless.loop = false;
+  ASSERT_EQ(loopless.Degradations().size(), 1u);
+  EXPECT_NE(loopless.Degradations()[0].find("Game of Life"), std::string::npos);
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ class FeatureCostTest : public ::testing::Test {
 
 TEST_F(FeatureCostTest, IsTheDifferenceOfTwoPlans) {
   const auto costs = Costs({});
-  EXPECT_EQ(costs.size(), 8u);
+  EXPECT_EQ(costs.size(), 9u);
   const Totals now = Plan({}), off = Plan({{"enable-conntrack", "false"}}),
                on = Plan({{"enable-flow-events", "true"}});
   EXPECT_TRUE(costs.at("conntrack").on);
@@ -45,6 +45,7 @@ TEST_F(FeatureCostTest, IsTheDifferenceOfTwoPlans) {
   EXPECT_EQ(costs.at("flow-events").instructions,
             static_cast<int64_t>(on.live_insns) - static_cast<int64_t>(now.live_insns));
   EXPECT_GT(costs.at("flow-events").map_bytes, 1 << 20) << "the ring buffer alone";
+  EXPECT_EQ(costs.at("life").programs, 2) << "whatever its toggle is called";
 }
 
 TEST_F(FeatureCostTest, OfAFeatureThatIsOffIncludesWhatItNeeds) {
