@@ -261,7 +261,9 @@ TEST_F(ExplainShipped, FunctionsAreThoseOfTheProgramsThatRunThem) {
       const Answer answer = Ask(raw, Subject::kFunction, function);
       ASSERT_TRUE(answer.thing.has_value()) << function;
       // In this datapath all functions but the programs' own and those of HTTP's stage are inlined.
-      const std::string caller = function.starts_with("http_") ? "fp_http" : function;
+      const std::string caller = function.starts_with("from_pod/http_") ? "fp_http"
+                                 : function.starts_with("to_pod/http_") ? "tp_http"
+                                                                        : function;
       EXPECT_EQ(answer.thing->exists, Exists(plan, Subject::kProgram, caller)) << function;
       EXPECT_GT(answer.thing->instructions, 0u);
     }
