@@ -38,8 +38,10 @@ struct {
 
 /* A stage that is missing costs what it would have told, never the packet. */
 static __always_inline int from_pod_exit(struct __sk_buff *skb, const struct packet *pkt,
-				      const struct verdict *v)
+				      const struct verdict *v, const int families)
 {
+	if (!l7_is_possible(families))
+		return verdict_tc(skb, pkt, v, HOOK_FROM_POD);
 	if (enable_dns_visibility && dns_is_wanted(pkt, v, HOOK_FROM_POD)) {
 		l7_hand_on(skb, pkt, v, HOOK_FROM_POD);
 		CALL(skb, FROM_POD_DNS);
@@ -108,7 +110,7 @@ int from_pod(struct __sk_buff *skb)
 			from_pod_next(skb, &pkt, &v,
 				      pod_established(skb, &pkt, &v, POLICY_EGRESS, true), true);
 	}
-	return from_pod_exit(skb, &pkt, &v);
+	return from_pod_exit(skb, &pkt, &v, PARSE_IP);
 }
 
 static __always_inline int from_pod_lb(struct __sk_buff *skb, const bool v6)
@@ -124,7 +126,8 @@ static __always_inline int from_pod_lb(struct __sk_buff *skb, const bool v6)
 		if (result != LB_REFUSED)
 			from_pod_decide(skb, &v, v6);
 	}
-	return from_pod_exit(skb, &pkt, &v);
+	/* No packet that passes comes back to here. */
+	return verdict_tc(skb, &pkt, &v, HOOK_FROM_POD);
 }
 
 static __always_inline int from_pod_policy(struct __sk_buff *skb, const bool v6)
@@ -134,7 +137,7 @@ static __always_inline int from_pod_policy(struct __sk_buff *skb, const bool v6)
 
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4))
 		pod_policy(skb, &pkt, &v, POLICY_EGRESS, v6);
-	return from_pod_exit(skb, &pkt, &v);
+	return from_pod_exit(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4);
 }
 
 static __always_inline int from_pod_recheck(struct __sk_buff *skb, const bool v6)
@@ -145,7 +148,7 @@ static __always_inline int from_pod_recheck(struct __sk_buff *skb, const bool v6
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4) &&
 	    pod_recheck(skb, &pkt, &v, POLICY_EGRESS, v6) == POD_NEW)
 		from_pod_new(skb, &pkt, &v, v6);
-	return from_pod_exit(skb, &pkt, &v);
+	return from_pod_exit(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4);
 }
 
 static __always_inline int from_pod_create(struct __sk_buff *skb, const bool v6)
@@ -155,7 +158,7 @@ static __always_inline int from_pod_create(struct __sk_buff *skb, const bool v6)
 
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4))
 		pod_create(skb, &pkt, &v, POLICY_EGRESS, v6);
-	return from_pod_exit(skb, &pkt, &v);
+	return from_pod_exit(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4);
 }
 
 static __always_inline int from_pod_related(struct __sk_buff *skb, const bool v6)
@@ -166,7 +169,7 @@ static __always_inline int from_pod_related(struct __sk_buff *skb, const bool v6
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4) && !related_find(skb, &pkt, &v, POLICY_EGRESS, v6) &&
 	    enable_policy)
 		from_pod_new(skb, &pkt, &v, v6);
-	return from_pod_exit(skb, &pkt, &v);
+	return from_pod_exit(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4);
 }
 
 #define STAGE(name, stage, slot, v6)                                                               \

@@ -36,8 +36,10 @@ struct {
 
 /* A stage that is missing costs what it would have told, never the packet. */
 static __always_inline int to_pod_exit(struct __sk_buff *skb, const struct packet *pkt,
-				      const struct verdict *v)
+				      const struct verdict *v, const int families)
 {
+	if (!l7_is_possible(families))
+		return verdict_tc(skb, pkt, v, HOOK_TO_POD);
 	if (enable_dns_visibility && dns_is_wanted(pkt, v, HOOK_TO_POD)) {
 		l7_hand_on(skb, pkt, v, HOOK_TO_POD);
 		CALL(skb, TO_POD_DNS);
@@ -92,7 +94,7 @@ int to_pod(struct __sk_buff *skb)
 			to_pod_next(skb, &v,
 				    pod_established(skb, &pkt, &v, POLICY_INGRESS, true), true);
 	}
-	return to_pod_exit(skb, &pkt, &v);
+	return to_pod_exit(skb, &pkt, &v, PARSE_IP);
 }
 
 static __always_inline int to_pod_policy(struct __sk_buff *skb, const bool v6)
@@ -102,7 +104,7 @@ static __always_inline int to_pod_policy(struct __sk_buff *skb, const bool v6)
 
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4))
 		pod_policy(skb, &pkt, &v, POLICY_INGRESS, v6);
-	return to_pod_exit(skb, &pkt, &v);
+	return to_pod_exit(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4);
 }
 
 static __always_inline int to_pod_recheck(struct __sk_buff *skb, const bool v6)
@@ -113,7 +115,7 @@ static __always_inline int to_pod_recheck(struct __sk_buff *skb, const bool v6)
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4) &&
 	    pod_recheck(skb, &pkt, &v, POLICY_INGRESS, v6) == POD_NEW)
 		to_pod_new(skb, &v, v6);
-	return to_pod_exit(skb, &pkt, &v);
+	return to_pod_exit(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4);
 }
 
 static __always_inline int to_pod_create(struct __sk_buff *skb, const bool v6)
@@ -123,7 +125,7 @@ static __always_inline int to_pod_create(struct __sk_buff *skb, const bool v6)
 
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4))
 		pod_create(skb, &pkt, &v, POLICY_INGRESS, v6);
-	return to_pod_exit(skb, &pkt, &v);
+	return to_pod_exit(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4);
 }
 
 static __always_inline int to_pod_related(struct __sk_buff *skb, const bool v6)
@@ -134,7 +136,7 @@ static __always_inline int to_pod_related(struct __sk_buff *skb, const bool v6)
 	if (pod_parse(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4) &&
 	    !related_find(skb, &pkt, &v, POLICY_INGRESS, v6) && enable_policy)
 		to_pod_new(skb, &v, v6);
-	return to_pod_exit(skb, &pkt, &v);
+	return to_pod_exit(skb, &pkt, &v, v6 ? PARSE_IPV6 : PARSE_IPV4);
 }
 
 #define STAGE(name, stage, slot, v6)                                                               \

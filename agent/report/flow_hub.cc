@@ -34,8 +34,13 @@ absl::StatusOr<std::unique_ptr<FlowHub::Subscription>> FlowHub::Subscribe(FlowFi
                             subscriptions_.size());
   }
   auto& backlog = subscription->backlog_;
-  for (auto flow = kept_.rbegin(); flow != kept_.rend() && backlog.size() < last; ++flow) {
-    if (subscription->filter_.Matches(**flow)) backlog.push_back(*flow);
+  auto flow = kept_flows_.rbegin();
+  auto l7 = kept_l7_.rbegin();
+  while (backlog.size() < last && (flow != kept_flows_.rend() || l7 != kept_l7_.rend())) {
+    const bool take_l7 = flow == kept_flows_.rend() ||
+                         (l7 != kept_l7_.rend() && l7->sequence > flow->sequence);
+    const FlowPtr& newest = take_l7 ? (l7++)->flow : (flow++)->flow;
+    if (subscription->filter_.Matches(*newest)) backlog.push_back(newest);
   }
   std::reverse(backlog.begin(), backlog.end());
   subscriptions_.insert(subscription.get());
@@ -47,10 +52,11 @@ void FlowHub::Push(Flow flow) {
   FlowPtr evicted;  // dies outside the lock
   ++received_;
   std::lock_guard lock(mutex_);
-  kept_.push_back(shared);
-  if (kept_.size() > limits_.kept) {
-    evicted = std::move(kept_.front());
-    kept_.pop_front();
+  std::deque<Kept>& kept = shared->l7_kind != 0 ? kept_l7_ : kept_flows_;
+  kept.push_back({sequence_++, shared});
+  if (kept.size() > limits_.kept) {
+    evicted = std::move(kept.front().flow);
+    kept.pop_front();
   }
   for (Subscription* subscription : subscriptions_) {
     if (!subscription->filter_.Matches(*shared)) continue;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // FlowHub: keeps the last flows and hands new ones to any number of readers.
 //
+// What layer 7 features saw is kept apart, so that it does not push out drops that are looked for later.
+//
 // Threads: Push is called by the flow reader's thread, everything else by any thread. Push never
 // waits for a reader: each has a queue of its own with an upper bound; a slow reader loses its
 // oldest flows and learns how many. The hub must outlive its subscriptions.
@@ -23,7 +25,7 @@
 namespace bonsai::report {
 
 struct FlowHubLimits {
-  size_t kept = 4096;          // flows remembered for those who come later
+  size_t kept = 4096;          // flows remembered for those who come later; of layer 7 as many again
   size_t queue = 1024;         // flows waiting for one reader
   size_t subscriptions = 16;   // readers at once
 };
@@ -77,7 +79,13 @@ class FlowHub {
  private:
   const FlowHubLimits limits_;
   std::mutex mutex_;
-  std::deque<FlowPtr> kept_;                // guarded by mutex_
+  // In the order they came; guarded by mutex_.
+  struct Kept {
+    uint64_t sequence = 0;
+    FlowPtr flow;
+  };
+  std::deque<Kept> kept_flows_, kept_l7_;
+  uint64_t sequence_ = 0;                   // guarded by mutex_
   std::set<Subscription*> subscriptions_;   // guarded by mutex_
   std::atomic<uint64_t> received_{0}, lost_{0};
 };

@@ -4,6 +4,7 @@
  * everything else: the packet is rewritten by then, its flow has been reported, and only the verdict's
  * reason is handed on.
  *
+ *   l7_is_possible()	a family that a program is called for (enum parse_families) is on
  *   l7_is_candidate()	passes, is whole, and has a payload
  *   l7_sides()		which ends of the packet have a port of the bitmap; 0: neither
  *   l7_is_on()		the server's port is one of the bitmap's
@@ -17,6 +18,12 @@
 
 #include "parse.h"
 #include "verdict.h"
+
+/* What the verifier knows of a packet that was never parsed, said outright. */
+static __always_inline bool l7_is_possible(const int families)
+{
+	return (families & PARSE_IPV4 && enable_ipv4) || (families & PARSE_IPV6 && enable_ipv6);
+}
 
 static __always_inline bool l7_is_candidate(const struct packet *pkt, const struct verdict *v)
 {

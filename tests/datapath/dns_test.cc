@@ -237,6 +237,27 @@ TEST_P(Dns, EverySegmentMayHoldSeveralMessages) {
   EXPECT_EQ(datapath().Metrics(REASON_FORWARDED, HOOK_FROM_POD).packets, 1u);
 }
 
+// The kernel allows 33 tail calls: two a short message.
+TEST_P(Dns, EndsWithinASegmentWhereTailCallsDo) {
+  const auto seen = [&](const std::string& name, int messages) {
+    const Bytes message = OverTcp(Pack(Ask(WireName(name))));
+    Bytes stream;
+    for (int i = 0; i < messages; ++i) stream = Concat({stream, message});
+    const Bytes packet = Build(Query(stream, true));
+    const RunResult result = datapath().Run("from_pod", packet);
+    EXPECT_EQ(result.verdict, kPass);
+    EXPECT_EQ(result.frame, packet);
+    return DnsEvents();
+  };
+  EXPECT_EQ(seen("example.com", 40).size(), 16u);
+  std::string labels = "a";
+  for (int i = 1; i < 127; ++i) labels += ".a";
+  const std::vector<dns_event> events = seen(labels, 12);
+  ASSERT_EQ(events.size(), 7u);  // five calls each, the last is left half read
+  EXPECT_EQ(events[5].flags, 0);
+  EXPECT_EQ(events[6].flags, DNS_NAME_CUT | DNS_ANSWERS_CUT);
+}
+
 // As a socket with UDP_SEGMENT hands them over.
 TEST_P(Dns, EveryDatagramOfOnePacketIsAMessage) {
   const Bytes packet = Build(Query(Concat({Pack(Ask(WireName("one"))), Pack(Ask(WireName("two"))),

@@ -133,6 +133,28 @@ TEST(FlowHub, KeepsTheLastFlowsForLateReaders) {
   EXPECT_EQ(hub.received(), 5u);
 }
 
+TEST(FlowHub, Layer7DoesNotPushOutFlowsAndTheOrderIsThatOfArrival) {
+  FlowHub hub({.kept = 3});
+  const auto push = [&](uint64_t number, uint8_t l7_kind) {
+    Flow flow = Numbered(number, l7_kind == 0);
+    flow.l7_kind = l7_kind;
+    hub.Push(std::move(flow));
+  };
+  push(1, 0);
+  for (uint64_t number = 2; number <= 9; ++number) push(number, 1);
+  push(10, 0);
+  push(11, 1);
+  const auto numbers = [&](FlowFilter filter, size_t last) {
+    std::vector<uint64_t> seen;
+    const auto reader = hub.Subscribe(std::move(filter), last);
+    for (const auto& flow : (*reader)->backlog()) seen.push_back(flow->bytes);
+    return seen;
+  };
+  EXPECT_EQ(numbers({}, 10), (std::vector<uint64_t>{1, 8, 9, 10, 11}));
+  EXPECT_EQ(numbers({}, 2), (std::vector<uint64_t>{10, 11}));
+  EXPECT_EQ(numbers({.drops_only = true}, 10), (std::vector<uint64_t>{1, 10}));
+}
+
 TEST(FlowHub, GivesNewMatchingFlowsInOrder) {
   FlowHub hub;
   auto reader = hub.Subscribe({.drops_only = true}, 0);
