@@ -78,7 +78,11 @@ class Terminal {
     EXPECT_TRUE(ended);
     if (!ended) return -1;
     child_ = -1;
-    Read();
+    // What it wrote last may still be on its way; then the terminal has no other end any more.
+    char buffer[4096];
+    for (ssize_t got; (got = read(master_, buffer, sizeof(buffer))) > 0;) {
+      output_.append(buffer, static_cast<size_t>(got));
+    }
     return WEXITSTATUS(status);
   }
   bool IsAsBefore() {
