@@ -36,7 +36,7 @@ struct {
 			CALL(skb, stage##4);                                                       \
 	} while (0)
 
-/* A stage that is missing costs what it would have told, never the packet. */
+/* A stage that is missing costs what it would have told, and an event comes twice; never the packet. */
 static __always_inline int from_pod_exit(struct __sk_buff *skb, const struct packet *pkt,
 				      const struct verdict *v, const int families)
 {
