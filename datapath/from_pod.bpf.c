@@ -42,7 +42,7 @@ static __always_inline int from_pod_exit(struct __sk_buff *skb, const struct pac
 {
 	if (!l7_is_possible(families))
 		return verdict_tc(skb, pkt, v, HOOK_FROM_POD);
-	if (enable_dns_visibility && dns_is_wanted(pkt, v, HOOK_FROM_POD)) {
+	if (enable_dns_visibility && dns_is_wanted(skb, pkt, v, HOOK_FROM_POD)) {
 		l7_hand_on(skb, pkt, v, HOOK_FROM_POD);
 		CALL(skb, FROM_POD_DNS);
 	} else if (enable_http_visibility && http_is_wanted(skb, pkt, v, HOOK_FROM_POD)) {

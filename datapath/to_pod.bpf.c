@@ -40,7 +40,7 @@ static __always_inline int to_pod_exit(struct __sk_buff *skb, const struct packe
 {
 	if (!l7_is_possible(families))
 		return verdict_tc(skb, pkt, v, HOOK_TO_POD);
-	if (enable_dns_visibility && dns_is_wanted(pkt, v, HOOK_TO_POD)) {
+	if (enable_dns_visibility && dns_is_wanted(skb, pkt, v, HOOK_TO_POD)) {
 		l7_hand_on(skb, pkt, v, HOOK_TO_POD);
 		CALL(skb, TO_POD_DNS);
 	} else if (enable_http_visibility && http_is_wanted(skb, pkt, v, HOOK_TO_POD)) {

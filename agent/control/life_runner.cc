@@ -68,20 +68,13 @@ absl::Status Run(const base::UniqueFd& program, const std::string& name) {
   return error == 0 ? absl::OkStatus() : base::ErrnoStatus(error, "running " + name);
 }
 
-absl::Status Seed(const report::LifeSeed& seed, const tables::LifeMaps& maps, life_state& state) {
-  if (!seed.pattern) {
-    const LifeGrid grid = tables::RandomLife(state.width, state.height, seed.number);
-    return tables::WriteLife(maps, grid, state);
-  }
-  ASSIGN_OR_RETURN(const LifeGrid grid,
-                   tables::PlaceLifePattern(*seed.pattern, state.width, state.height));
-  return tables::WriteLife(maps, grid, state);
+absl::StatusOr<LifeGrid> GridOf(const report::LifeSeed& seed, const life_state& state) {
+  if (!seed.pattern) return tables::RandomLife(state.width, state.height, seed.number);
+  return tables::PlaceLifePattern(*seed.pattern, state.width, state.height);
 }
 
 // While the timer stands still.
-absl::Status Perform(const report::LifeAction& action, const tables::LifeMaps& maps,
-                     life_state& state) {
-  if (const auto* seed = std::get_if<report::LifeSeed>(&action)) return Seed(*seed, maps, state);
+void Perform(const report::LifeAction& action, life_state& state) {
   if (std::holds_alternative<report::LifePause>(action)) state.run_until = state.generation;
   if (std::holds_alternative<report::LifeResume>(action)) state.run_until = tables::kLifeForever;
   if (const auto* step = std::get_if<report::LifeStep>(&action)) {
@@ -90,7 +83,6 @@ absl::Status Perform(const report::LifeAction& action, const tables::LifeMaps& m
   if (const auto* speed = std::get_if<report::LifeSpeed>(&action)) {
     state.interval_ns = static_cast<uint64_t>(speed->interval.count());
   }
-  return absl::OkStatus();
 }
 
 absl::Status WhyNone(const settings::Settings& settings) {
@@ -101,7 +93,6 @@ absl::Status WhyNone(const settings::Settings& settings) {
 }
 
 }  // namespace
-
 
 absl::Status LifeRunner::Take(const load::Loaded& loaded, const settings::Settings& settings) {
   maps_ = nullptr;
@@ -126,14 +117,16 @@ absl::Status LifeRunner::Adopt(const load::Loaded& loaded, const settings::Setti
   ASSIGN_OR_RETURN(maps_, OpenMaps(loaded));
   const kernel::BpfMap* events = loaded.FindMap("life_events");
   RETURN_IF_ERROR(feed_.Replace(events == nullptr ? -1 : events->fd()));
+  std::optional<LifeGrid> first;
+  ASSIGN_OR_RETURN(const life_state found, tables::ReadLifeState(maps_->state));
+  if (!IsBoardOf(settings, found)) first = FirstBoard(settings);
   const auto adopt = [&](life_state& state) {
     const auto interval = static_cast<uint32_t>(settings.Uint("life-interval-ms"));
     if (state.width == 0 || state.interval_ms != interval) {
       state.interval_ms = interval;
       state.interval_ns = interval * kNanosPerMilli;
     }
-    if (IsBoardOf(settings, state)) return absl::OkStatus();
-    return tables::WriteLife(*maps_, FirstBoard(settings), state);
+    return first ? tables::WriteLife(*maps_, *first, state) : absl::OkStatus();
   };
   return Held(/*with_board=*/false, adopt).status();
 }
@@ -158,8 +151,18 @@ absl::StatusOr<LifeView> LifeRunner::Held(bool with_board, const Change& change)
 }
 
 absl::StatusOr<LifeView> LifeRunner::Do(const report::LifeAction& action) {
+  if (const auto* seed = std::get_if<report::LifeSeed>(&action)) {
+    // Made before the timer is stopped: should the agent end meanwhile, the board goes on.
+    ASSIGN_OR_RETURN(const life_state before, tables::ReadLifeState(maps_->state));
+    ASSIGN_OR_RETURN(const LifeGrid grid, GridOf(*seed, before));
+    return Held(/*with_board=*/false,
+                [&](life_state& state) { return tables::WriteLife(*maps_, grid, state); });
+  }
   const bool holds = std::holds_alternative<report::LifeHold>(action);
-  return Held(holds, [&](life_state& state) { return Perform(action, *maps_, state); });
+  return Held(holds, [&](life_state& state) {
+    Perform(action, state);
+    return absl::OkStatus();
+  });
 }
 
 void LifeRunner::Serve() {

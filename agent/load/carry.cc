@@ -13,10 +13,6 @@ namespace {
 
 constexpr size_t kBatch = 1024;
 
-bool IsArray(uint32_t type) {
-  return type == BPF_MAP_TYPE_ARRAY || type == BPF_MAP_TYPE_PERCPU_ARRAY;
-}
-
 bool IsLru(uint32_t type) {
   return type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 }
@@ -86,6 +82,10 @@ absl::StatusOr<uint64_t> Carry(const kernel::BpfMap& from, const Convert& conver
 }
 
 }  // namespace
+
+bool IsArray(uint32_t type) {
+  return type == BPF_MAP_TYPE_ARRAY || type == BPF_MAP_TYPE_PERCPU_ARRAY;
+}
 
 bool CanCarry(uint32_t map_type) {
   switch (map_type) {

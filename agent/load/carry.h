@@ -13,6 +13,7 @@ namespace bonsai::load {
 
 // Maps with keys and values of their own: hashes, LRU hashes, tries and arrays, per-CPU ones too.
 bool CanCarry(uint32_t map_type);
+bool IsArray(uint32_t map_type);
 
 // Copies every entry of `from` into `to`, which nobody else writes, over what is there; of an array
 // the elements that both have. The values of a per-CPU map keep their CPUs. Returns how many.

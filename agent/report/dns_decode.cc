@@ -82,9 +82,8 @@ DnsDetails DecodeDns(const dns_event& event) {
                      .name_cut = (event.flags & DNS_NAME_CUT) != 0,
                      .answers_cut = (event.flags & DNS_ANSWERS_CUT) != 0,
                      .truncated = (event.flags & DNS_TRUNCATED) != 0};
-  // Without a whole name there was no type to read.
-  const bool whole = length != 0 && !details.name_cut;
-  if (whole || event.qtype != 0) details.type = DnsTypeName(event.qtype);
+  // Type 0 is no type (RFC 6895, 3.1): none was read.
+  if (event.qtype != 0) details.type = DnsTypeName(event.qtype);
   if (event.head.kind == L7_RESPONSE) details.rcode = DnsRcodeName(event.rcode);
   const size_t answers = std::min<size_t>(event.answer_count, DNS_ANSWERS_KEPT);
   for (size_t i = 0; i < answers; ++i) details.answers.push_back(ToAddress(event.answers[i]));

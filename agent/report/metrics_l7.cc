@@ -26,7 +26,7 @@ void AddHttp(const std::vector<uint64_t>& counts, Exposition& out) {
 }
 
 void AddDns(const std::vector<uint64_t>& counts, Exposition& out) {
-  out.Counter("dns_queries", "DNS queries that passed, at each pod's device.")
+  out.Counter("dns_queries", "DNS queries read that dns-deny does not name, at each pod's device.")
       .Add(counts[DNS_QUERIES]);
   out.Counter("dns_denied", "DNS queries of pods that dns-deny names.").Add(counts[DNS_DENIED]);
   out.Counter("dns_malformed", "Messages on DNS ports that cannot be parsed.")

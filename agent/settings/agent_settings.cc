@@ -76,7 +76,8 @@ std::vector<SettingSpec> Behaviour() {
            "Names whose queries by pods are refused: example.com alone, .example.com with all below "
            "it, *.example.com only what is below it."),
       List("http-ports", "http-visibility", "port", {"80", "8080"},
-           "Ports and ranges of ports that HTTP servers listen on: of a service, its target ports."),
+           "Ports and ranges of ports that HTTP servers listen on: of a service, its target ports. "
+           "What dns-ports has, too, is DNS's."),
       List("pod-devices", "agent", "device-pattern", {"veth*", "cali*", "lxc*"},
            "Host-side devices of pods: names or shell patterns."),
       List("uplink-devices", "agent", "device-pattern", {},

@@ -80,7 +80,7 @@ absl::StatusOr<std::optional<LifeView>> ReadLife(const LifeMaps& maps) {
 }
 
 absl::Status WriteLife(const LifeMaps& maps, const LifeGrid& grid, life_state& state) {
-  const bool paused = state.width != 0 && IsPaused(state);
+  const bool paused = state.width != 0 && state.run_until != kLifeForever;
   state.seeds |= 1;
   RETURN_IF_ERROR(WriteState(maps.state, state));
   std::vector<uint32_t> keys(grid.height());

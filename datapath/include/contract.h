@@ -263,7 +263,8 @@ struct flow_event {
 	__u32 ifindex;
 	__u32 src_identity;	/* 0: not known (policy off) */
 	__u32 dst_identity;
-	__u32 rule;		/* policy rule or prefilter rule that decided, 0: none */
+	__u32 rule;		/* policy rule that decided, 0: none; of DROP_PREFILTER and DROP_DNS_DENIED
+				 * the entry's place in the list, from 0 */
 	__u8 kind;		/* enum flow_event_kind */
 	__u8 reason;		/* enum bonsai_reason */
 	__u8 hook;		/* enum bonsai_hook */
@@ -273,7 +274,8 @@ struct flow_event {
 	__be16 sport;		/* ICMP: the type byte, then the code byte, as in the packet */
 	__be16 dport;		/* ICMP echo: the identifier */
 	__u16 pad;		/* zero */
-	__u8 saddr[16];		/* as the packet arrived at the hook, before any rewrite */
+	__u8 saddr[16];		/* as the packet arrived at the hook, before any rewrite; of DROP_DNS_DENIED
+				 * behind it, with no identities */
 	__u8 daddr[16];
 	__u8 nat_addr[16];	/* address written by the load balancer, all zero: none */
 	__be16 nat_port;
@@ -305,7 +307,8 @@ struct life_state {
 	__u64 generation;	/* the last whole one; 0 after a seed */
 	__u64 population;	/* live cells in it */
 	__u64 run_until;	/* generation to stop at, or LIFE_FOREVER */
-	__u64 interval_ns;	/* from the beginning of a generation to that of the next, at least;
+	__u64 interval_ns;	/* from the beginning of a generation to that of the next, at least, a seed
+				 * between them or not;
 				 * not when it runs up to a certain generation */
 	__u32 width;		/* of the boards as they are; 0: there is none yet */
 	__u32 height;

@@ -21,12 +21,19 @@
 #include "dns_deny.h"
 #include "l7.h"
 
-static __always_inline bool dns_is_wanted(const struct packet *pkt, const struct verdict *v,
-					  const __u32 hook)
+/* The direction is handed on in cb[2], as for HTTP. */
+static __always_inline bool dns_is_wanted(struct __sk_buff *skb, const struct packet *pkt,
+					  const struct verdict *v, const __u32 hook)
 {
-	__u32 zero = 0;
+	__u32 zero = 0, sides;
 
-	return l7_is_candidate(pkt, v) && l7_is_on(bpf_map_lookup_elem(&dns_ports, &zero), pkt, v, hook);
+	if (!l7_is_candidate(pkt, v))
+		return false;
+	sides = l7_sides(bpf_map_lookup_elem(&dns_ports, &zero), pkt, v, hook);
+	if (!sides)
+		return false;
+	skb->cb[2] = sides;
+	return true;
 }
 
 static __always_inline void dns_count(__u32 slot)
@@ -85,10 +92,17 @@ static __always_inline bool dns_place_tcp(struct __sk_buff *skb, const struct pa
 	return size >= sizeof(struct dns_header);
 }
 
-/* Whether a piece of a stream looks like the beginning of a message. */
-static __always_inline bool dns_begins(const struct dns_header *header)
+/* Whether a piece of a stream looks like the beginning of a message. Of queries little is asked, so that
+ * none gets round dns-deny: there are servers that read those with several questions, or with odd flags.
+ * What comes from a server is the middle of an answer more often than the beginning of an odd one. */
+static __always_inline bool dns_begins(const struct dns_header *header, __u32 sides)
 {
-	return !(header->flags[1] & DNS_FLAG_ZERO) && bpf_ntohs(header->questions) <= 1;
+	const __u32 questions = bpf_ntohs(header->questions);
+
+	if (header->flags[0] & DNS_FLAG_RESPONSE)
+		return sides & L7_FROM_SERVER && questions <= 1 &&
+		       !(header->flags[1] & DNS_FLAG_ZERO);
+	return sides & L7_TO_SERVER && questions - 1 < 255;
 }
 
 static __always_inline void dns_tell(struct __sk_buff *skb, const struct packet *pkt,
@@ -153,7 +167,7 @@ static __always_inline bool dns_begin(struct __sk_buff *skb, const struct packet
 	}
 	if (bpf_skb_load_bytes(skb, s->walk.off, &s->header, sizeof(s->header)))
 		return false;
-	if ((udp || dns_begins(&s->header)) && dns_message_begin(s))
+	if ((udp || dns_begins(&s->header, skb->cb[2])) && dns_message_begin(s))
 		return true;
 	if (!udp)
 		skb->cb[1] = 0; /* where nothing begins, nothing follows */

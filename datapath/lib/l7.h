@@ -7,7 +7,6 @@
  *   l7_is_possible()	a family that a program is called for (enum parse_families) is on
  *   l7_is_candidate()	passes, is whole, and has a payload
  *   l7_sides()		which ends of the packet have a port of the bitmap; 0: neither
- *   l7_is_on()		the server's port is one of the bitmap's
  *   l7_hand_on()	before the tail call: report the flow, keep the reason in cb[0], clear cb[1]
  *   l7_take_over()	in the stage: the reason handed on, the packet parsed again
  *   l7_payload()	offset and length of the payload
@@ -56,12 +55,6 @@ static __always_inline __u32 l7_sides(const struct l7_ports *ports, const struct
 		dport = v->nat_port;
 	return (l7_has_port(ports, dport) ? L7_TO_SERVER : 0) |
 	       (l7_has_port(ports, pkt->sport) ? L7_FROM_SERVER : 0);
-}
-
-static __always_inline bool l7_is_on(const struct l7_ports *ports, const struct packet *pkt,
-				     const struct verdict *v, const __u32 hook)
-{
-	return l7_sides(ports, pkt, v, hook) != 0;
 }
 
 static __always_inline void l7_hand_on(struct __sk_buff *skb, const struct packet *pkt,

@@ -196,6 +196,18 @@ TEST_P(DnsDeny, TcpIsReset) {
   EXPECT_EQ(Sight().kind, L7_DENIED);
 }
 
+TEST_P(DnsDeny, OddHeadersDoNotGetRoundItOverTcpEither) {
+  Deny({"example.com"});
+  Bytes odd = Ask("example.com");
+  odd[3] |= 0x40;  // the bit that must be zero
+  EXPECT_TRUE(IsDenied(odd, /*tcp=*/true));
+  EXPECT_TRUE(IsDenied(odd));
+  odd = Ask("example.com");
+  odd[5] = 2;  // two questions, said of one
+  EXPECT_TRUE(IsDenied(odd, /*tcp=*/true));
+  EXPECT_TRUE(IsDenied(odd));
+}
+
 TEST_P(DnsDeny, OneOfSeveralInASegmentIsEnough) {
   Deny({"bad.test"});
   const Bytes good = OverTcp(Ask("good.test"));

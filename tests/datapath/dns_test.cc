@@ -290,6 +290,23 @@ TEST_P(Dns, MiddleOfAStreamIsNoMessage) {
   EXPECT_EQ(Counter(DNS_MALFORMED), 0u);
 }
 
+// Records of addresses are full of small numbers and zeros, like headers.
+TEST_P(Dns, MiddleOfManyAddressesIsNoMessageWhereverItBegins) {
+  const Bytes a = {0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1};
+  Bytes aaaa = {0xc0, 0x0c, 0, 28, 0, 1, 0, 0, 0, 60, 0, 16, 0x20, 0x01, 0x0d, 0xb8};
+  aaaa.resize(28);
+  for (const Bytes& record : {a, aaaa}) {
+    Bytes records;
+    for (int i = 0; i < 30; ++i) records.insert(records.end(), record.begin(), record.end());
+    for (size_t begin = 0; begin < record.size(); ++begin) {
+      SCOPED_TRACE(begin);
+      ExpectSeen("to_pod", Response(Bytes(records.begin() + begin, records.end()), true), {});
+    }
+  }
+  EXPECT_EQ(Counter(DNS_MALFORMED), 0u);
+  EXPECT_EQ(Counter(DNS_QUERIES), 0u);
+}
+
 TEST_P(Dns, PaddingAndTrailingBytesAreNotRead) {
   const Bytes whole = Pack(Ask());
   Frame frame = Query(Bytes(whole.begin(), whole.begin() + 20));

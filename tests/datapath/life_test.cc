@@ -253,6 +253,36 @@ TEST_F(Life, ShareOfCpuIsKept) {
   EXPECT_LE(state.slices, 2 * state.generations + 1);
 }
 
+TEST_F(Life, ShareOfCpuIsKeptBySmallBoardsToo) {
+  ASSERT_NO_FATAL_FAILURE(Load(8, 8, {{"life_cpu_percent", 10}}));
+  ASSERT_NO_FATAL_FAILURE(Seed(LifeReference(8, 8)));
+  const auto begin = steady_clock::now();
+  Change([](life_state& state) { state.run_until = kForever; });
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  ASSERT_EQ(Run("life_stop"), 0);
+  const double wall = std::chrono::duration<double>(steady_clock::now() - begin).count();
+  // What a run takes besides computing, 10 us, is a tenth of the time between two.
+  EXPECT_GT(State().generations, 100u);
+  EXPECT_LE(State().generations, wall / 100e-6 + 2);
+}
+
+TEST_F(Life, StopsAndStartsGainNoGeneration) {
+  ASSERT_NO_FATAL_FAILURE(Load(32, 32));
+  ASSERT_NO_FATAL_FAILURE(Seed(LifeReference(32, 32)));
+  Change([](life_state& state) {
+    state.run_until = kForever;
+    state.interval_ns = 3'600'000'000'000;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const uint64_t generation = State().generation;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_EQ(Run("life_stop"), 0);
+    ASSERT_EQ(Run("life_start"), 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_EQ(State().generation, generation);
+}
+
 TEST_F(Life, IntervalIsFromBeginningToBeginning) {
   ASSERT_NO_FATAL_FAILURE(Load(32, 32));
   ASSERT_NO_FATAL_FAILURE(Seed(LifeReference(32, 32)));

@@ -254,7 +254,8 @@ TEST_F(Agent, ReportsAPortInUseAndGoesOnWithoutIt) {
 
 TEST_F(Agent, AgreesWithBpftoolOnMapsBytesAndPrograms) {
   Start({{"enable-policy", "true"}, {"enable-load-balancer", "true"}, {"enable-prefilter", "true"},
-         {"enable-flow-events", "true"}, {"enable-game-of-life", "true"}});
+         {"enable-flow-events", "true"}, {"enable-game-of-life", "true"},
+         {"enable-dns-visibility", "true"}, {"enable-http-visibility", "true"}});
   auto maps = cluster.Ctl("maps");
   std::set<unsigned> ids;
   uint64_t bytes = 0;

@@ -121,8 +121,9 @@ TEST_F(LifeNode, ReloadKeepsTheBoardAndAnotherSizeBeginsAnew) {
   const auto reloaded = Look();
   ASSERT_TRUE(reloaded);
   ExpectFollows(*first, *reloaded);
-  for (const auto& [key, value] : ConfigMap{{"life-height", "40"}, {"life-width", "130"},
-                                            {"life-height", "300"}}) {
+  const std::vector<std::pair<std::string, std::string>> sizes = {
+      {"life-height", "40"}, {"life-width", "130"}, {"life-height", "300"}};
+  for (const auto& [key, value] : sizes) {
     cluster.ChangeConfig({{key, value}});
     ASSERT_TRUE(cluster.WaitInSync());
     EXPECT_EQ(cluster.Ctl("status")["problems"].dump(), "[]");
