@@ -9,6 +9,7 @@
 
 #include "agent/cli/tail_sites.h"
 #include "agent/cli/units.h"
+#include "agent/plan/program_code.h"
 
 namespace bonsai::cli {
 namespace {
@@ -21,7 +22,7 @@ using reachability::SlotRanges;
 
 // What the code of one function names, each thing once.
 struct Named {
-  std::vector<uint32_t> functions, maps;
+  std::vector<uint32_t> maps;
   std::vector<TailSite> tails;
 };
 
@@ -35,12 +36,9 @@ std::vector<Named> NamedBy(const ObjectSpec& object) {
   for (size_t i = 0; i < all.size(); ++i) {
     for (const Ref& ref : object.functions[i].refs) {
       const bool is_map = ref.kind == RefKind::kMap || ref.kind == RefKind::kArena;
-      const bool is_code = ref.kind == RefKind::kCall || ref.kind == RefKind::kFunctionAddress;
       if (is_map) all[i].maps.push_back(ref.index);
-      if (is_code) all[i].functions.push_back(ref.index);
     }
     SortOut(all[i].maps);
-    SortOut(all[i].functions);
     all[i].tails = TailSites(object.functions[i]);
   }
   return all;
@@ -53,12 +51,6 @@ bool Contains(const SlotRanges& ranges, uint32_t slot) {
   return after != ranges.begin() && slot <= std::prev(after)->second;
 }
 
-uint64_t Size(const SlotRanges& ranges) {
-  uint64_t slots = 0;
-  for (const auto& [first, last] : ranges) slots += last - first + 1;
-  return slots;
-}
-
 class Collector {
  public:
   explicit Collector(const Analysis& analysis)
@@ -68,11 +60,9 @@ class Collector {
 
   ProgramFacts Program(uint32_t index) const {
     const ProgramLiveness& live = liveness_.programs[index];
-    ProgramFacts facts{.functions = Functions(index)};
-    for (const uint32_t function : facts.functions) {
-      facts.slots += object_.functions[function].insns.size();
-    }
-    for (const auto& [function, ranges] : live.code) facts.live_slots += Size(ranges);
+    ProgramFacts facts{.functions = plan::FunctionsOf(object_, liveness_, index)};
+    facts.slots = plan::SlotsOf(object_, facts.functions);
+    facts.live_slots = plan::LiveSlotsOf(live);
     facts.live_maps.assign(live.maps.begin(), live.maps.end());
     facts.dead_maps = DeadMaps(live);
     facts.tail_calls = TailCalls(live, facts.functions);
@@ -80,26 +70,6 @@ class Collector {
   }
 
  private:
-  // Its own first, the others in the object's order.
-  std::vector<uint32_t> Functions(uint32_t program) const {
-    const uint32_t own = object_.programs[program].function;
-    const auto& live = liveness_.programs[program].functions;
-    std::vector<bool> seen(object_.functions.size(), false);
-    std::vector<uint32_t> functions{own};
-    seen[own] = true;
-    const auto add = [&](uint32_t function) {
-      if (!seen[function]) functions.push_back(function);
-      seen[function] = true;
-    };
-    // What the kernel calls without an instruction that says so is among the live ones.
-    for (const uint32_t function : live) add(function);
-    for (size_t next = 0; next < functions.size(); ++next) {
-      for (const uint32_t callee : named_[functions[next]].functions) add(callee);
-    }
-    std::sort(functions.begin() + 1, functions.end());
-    return functions;
-  }
-
   std::vector<uint32_t> DeadMaps(const ProgramLiveness& live) const {
     std::vector<uint32_t> maps;
     for (const uint32_t function : live.functions) {

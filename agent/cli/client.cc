@@ -169,10 +169,10 @@ absl::StatusOr<v1::LifeState> Client::SeedBoard(const v1::SeedBoardRequest& requ
 }
 
 absl::StatusOr<v1::LifeState> Client::ControlBoard(const v1::ControlBoardRequest& request,
-                                                   Timeout timeout) {
+                                                   std::optional<Timeout> timeout) {
   RETURN_IF_ERROR(Connect());
   grpc::ClientContext context;
-  SetDeadline(context, timeout);
+  if (timeout) SetDeadline(context, *timeout);
   v1::ControlBoardResponse response;
   RETURN_IF_ERROR(FromGrpc(state_->life->ControlBoard(&context, request, &response), socket_path_));
   return std::move(*response.mutable_state());

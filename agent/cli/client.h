@@ -37,8 +37,9 @@ class Client {
   // ---- bonsai.v1.Life; errors as of Get ----
   absl::StatusOr<v1::LifeBoard> GetBoard(Timeout timeout);
   absl::StatusOr<v1::LifeState> SeedBoard(const v1::SeedBoardRequest& request, Timeout timeout);
+  // No timeout: none.
   absl::StatusOr<v1::LifeState> ControlBoard(const v1::ControlBoardRequest& request,
-                                             Timeout timeout);
+                                             std::optional<Timeout> timeout);
   // Calls `receive` for each board until the stream ends, or `stop` asks for it, which is no error.
   absl::Status WatchBoard(double interval_seconds, std::stop_token stop,
                           const std::function<void(const v1::LifeBoard&)>& receive);

@@ -3,10 +3,12 @@
 
 #include <sys/eventfd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <optional>
 #include <stop_token>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -87,7 +89,10 @@ absl::Status Press(LifeScreen::Event key, bool paused, Client& client, const Opt
   } else {
     paused ? request.set_resume(true) : request.set_pause(true);
   }
-  return client.ControlBoard(request, TimeoutOf(options)).status();
+  const absl::Status status = client.ControlBoard(request, TimeoutOf(options)).status();
+  // Somebody else broke the step off, or it takes long: what is drawn shows it.
+  const bool seen = absl::IsAborted(status) || absl::IsDeadlineExceeded(status);
+  return request.has_step() && seen ? absl::OkStatus() : status;
 }
 
 void Show(LifeScreen& screen, const v1::LifeBoard& board, bool paused, Style style) {
@@ -128,6 +133,18 @@ absl::Status DrawLive(const Options& options, Client& client, Style style) {
   }
 }
 
+// A step takes as long as its generations do.
+absl::StatusOr<v1::LifeState> Step(const v1::ControlBoardRequest& request, Client& client,
+                                   const Options& options) {
+  std::optional<Client::Timeout> timeout;
+  if (options.timeout) timeout.emplace(*options.timeout);
+  auto state = client.ControlBoard(request, timeout);
+  if (!absl::IsDeadlineExceeded(state.status())) return state;
+  return base::MakeStatus(absl::StatusCode::kDeadlineExceeded,
+                          "{}; a step that has begun goes on to its last generation",
+                          base::Message(state.status()));
+}
+
 v1::ControlBoardRequest ControlRequest(const LifeOptions& options) {
   v1::ControlBoardRequest request;
   if (options.action == "pause") request.set_pause(true);
@@ -146,6 +163,12 @@ absl::StatusOr<v1::SeedBoardRequest> SeedRequest(const LifeOptions& options) {
   if (pattern == "random" || tables::NamedLifePattern(pattern).ok()) {
     request.set_name(pattern);
     return request;
+  }
+  // A FIFO is not even opened: that would wait for whoever writes to it.
+  std::error_code error;
+  const auto kind = std::filesystem::status(pattern, error);
+  if (std::filesystem::exists(kind) && !std::filesystem::is_regular_file(kind)) {
+    return base::InvalidArgument("seeding: {} is no regular file", pattern);
   }
   std::ifstream file(pattern, std::ios::binary);
   if (!file) {
@@ -173,8 +196,10 @@ absl::StatusOr<std::string> PlayLife(const Options& options, Client& client, Sty
     return Document(state, options.format, style);
   }
   if (!life.action.empty()) {
+    const v1::ControlBoardRequest request = ControlRequest(life);
     ASSIGN_OR_RETURN(const v1::LifeState state,
-                     client.ControlBoard(ControlRequest(life), TimeoutOf(options)));
+                     request.has_step() ? Step(request, client, options)
+                                        : client.ControlBoard(request, TimeoutOf(options)));
     return Document(state, options.format, style);
   }
   if (live && !life.once && options.format == Format::kTable) {

@@ -24,6 +24,15 @@ uint32_t Begin(uint32_t side, size_t wanted) {
   return side > wanted ? (side - static_cast<uint32_t>(wanted)) / 2 : 0;
 }
 
+// To the nanosecond below a second, as which it can be set.
+std::string Interval(double seconds) {
+  if (seconds >= 0.9995) return Duration(seconds);
+  std::string millis = fmt::format("{:.6f}", seconds * 1000);
+  millis.erase(millis.find_last_not_of('0') + 1);
+  if (millis.back() == '.') millis.pop_back();
+  return millis + " ms";
+}
+
 nlohmann::ordered_json Tree(const v1::LifeBoard& board) {
   const std::string state = ToJson(board.state());
   nlohmann::ordered_json tree =
@@ -63,12 +72,23 @@ std::vector<std::string> DrawLife(const tables::LifeGrid& grid, size_t columns, 
   return drawn;
 }
 
+// Erased before it is written: behind a full line the cursor still stands on the last column, which
+// would be erased as well.
+std::string LifeFrame(const std::vector<std::string>& lines, const std::string& status,
+                      Style style) {
+  std::string text = "\033[H";
+  for (const std::string& line : lines) {
+    text += "\033[K" + style.Paint(Colour::kGreen, line) + "\r\n";
+  }
+  return text + "\033[J" + style.Paint(Colour::kDim, status);
+}
+
 std::string DescribeLife(const v1::LifeState& state) {
   std::string text = fmt::format("generation {}, {} alive, {} x {}", Count(state.generation()),
                                  Count(state.population()), state.width(), state.height());
   if (state.paused()) return text + ", paused";
   if (state.interval_seconds() == 0) return text + ", as fast as its share of the CPU allows";
-  return text + fmt::format(", every {}", Duration(state.interval_seconds()));
+  return text + fmt::format(", every {}", Interval(state.interval_seconds()));
 }
 
 std::string Render(const v1::LifeState& state, Style) { return DescribeLife(state) + "\n"; }

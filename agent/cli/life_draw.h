@@ -18,6 +18,9 @@ tables::LifeGrid GridOf(const v1::LifeBoard& board);
 // away around the middle. No colours, no control characters.
 std::vector<std::string> DrawLife(const tables::LifeGrid& grid, size_t columns, size_t lines);
 
+// All that a terminal is told to show these lines from its top on, and nothing else.
+std::string LifeFrame(const std::vector<std::string>& lines, const std::string& status, Style style);
+
 // One line: "generation 12, 345 cells alive, 128 x 96, every 100 ms".
 std::string DescribeLife(const v1::LifeState& state);
 

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "agent/base/status.h"
+#include "agent/cli/life_draw.h"
 
 namespace bonsai::cli {
 namespace {
@@ -32,7 +33,7 @@ void Write(std::string_view text) {
 sigset_t Watched() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGWINCH, SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
+  for (const int signal : {SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT}) sigaddset(&set, signal);
   return set;
 }
 
@@ -108,11 +109,7 @@ LifeScreen::Event LifeScreen::Wait(int news, int timeout_millis) {
 
 void LifeScreen::Show(const std::vector<std::string>& lines, const std::string& status,
                       Style style) {
-  std::string text = "\033[H";
-  for (const std::string& line : lines) {
-    text += style.Paint(Colour::kGreen, line) + "\033[K\r\n";
-  }
-  Write(text + style.Paint(Colour::kDim, status) + "\033[K\033[J");
+  Write(LifeFrame(lines, status, style));
 }
 
 }  // namespace bonsai::cli

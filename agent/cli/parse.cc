@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
 
+#include <charconv>
 #include <iostream>
 #include <memory>
 #include <sstream>
@@ -146,8 +147,18 @@ constexpr char kLifeFooter[] =
     "screen is cut away around the middle. Keys: q leaves, p or space pauses, s steps. -o json and yaml\n"
     "have the numbers and the board as RLE, which seed reads back.\n"
     "PATTERN is glider, gun, random or a file in RLE, the format of Life collections; it goes to the\n"
-    "middle of the board. step returns when its generations are there.\n"
+    "middle of the board. step returns when its generations are there, however long that takes; after\n"
+    "the seconds of --timeout, where given, it no longer waits, but a step that has begun goes on.\n"
     "Exit codes: 0 ok, 1 no answer or no board, 2 anything given that cannot be.";
+
+// Why this is none, or "". CLI11 itself would take -1, and cut what is too large.
+std::string RefuseNumber(const std::string& text) {
+  uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error == std::errc() && rest == end) return "";
+  return text + " is not in 0..18446744073709551615";
+}
 
 void AddLife(CLI::App& app, LifeOptions& options) {
   CLI::App* life = app.add_subcommand("life", "The Game of Life that the kernel plays");
@@ -155,7 +166,9 @@ void AddLife(CLI::App& app, LifeOptions& options) {
   life->add_flag("--once", options.once, "Draw it once");
   CLI::App* seed = life->add_subcommand("seed", "Put a pattern on the board");
   seed->add_option("PATTERN", options.pattern, "glider, gun, random or FILE.rle")->required();
-  seed->add_option("--number", options.number, "Of random: the same number, the same board");
+  seed->add_option("--number", options.number,
+                   "Of random: the same number, the same board; 0: another one each time")
+      ->check(CLI::Validator(RefuseNumber, "0..18446744073709551615"));
   life->add_subcommand("pause", "Let the board stand still");
   life->add_subcommand("resume", "Let it go on");
   CLI::App* step = life->add_subcommand("step", "Compute some generations, then stand still");

@@ -53,7 +53,7 @@ struct ProgramChange {
   ChangeKind kind = ChangeKind::kChanged;  // kChanged: other live code
   std::string object, name;
   std::optional<TailCall> tail;      // absent: an entry program
-  uint32_t insns_before = 0, insns_after = 0;  // live slots of its own function
+  uint32_t insns_before = 0, insns_after = 0;  // live slots, called functions included
   std::string reason;
 };
 

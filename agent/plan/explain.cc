@@ -36,13 +36,16 @@ void DescribeMap(const World& world, const CostFacts& costs, const std::string& 
 
 void DescribeCode(const World& world, const Spot& spot, ThingAnswer& answer) {
   const AnalyzedObject& object = world.objects[spot.object];
-  uint32_t function = spot.thing.index;
   if (spot.thing.kind == ThingKind::kProgram) {
     const object::Program& program = object.spec->programs[spot.thing.index];
     const ProgramPlan* plan = world.plan.FindProgram(object.spec->name, program.name);
-    if (plan != nullptr) answer.reason = plan->reason;
-    function = program.function;
+    if (plan == nullptr) return;
+    answer.reason = plan->reason;
+    answer.instructions += plan->slots;
+    answer.live_instructions += plan->live_slots;
+    return;
   }
+  const uint32_t function = spot.thing.index;
   answer.instructions +=
       static_cast<uint32_t>(object.spec->functions[function].insns.size());
   answer.live_instructions += CountLive(object.liveness.functions[function].live_slots);

@@ -53,8 +53,8 @@ struct ProgramPlan {
   uint32_t tail_slot = 0;
   bool load = false;
   std::string reason;
-  uint32_t slots = 0;         // instruction slots of the program's own function
-  uint32_t live_slots = 0;
+  uint32_t slots = 0;         // instruction slots of its own function and all that it calls
+  uint32_t live_slots = 0;    // of them, what it can run
   std::vector<std::string> maps;  // live ones it references
 };
 

@@ -12,6 +12,7 @@
 #include "agent/plan/inert.h"
 #include "agent/plan/load_plan.h"
 #include "agent/plan/neutralise.h"
+#include "agent/plan/program_code.h"
 
 namespace bonsai::plan {
 namespace {
@@ -82,10 +83,6 @@ Verdicts Judge(const AnalyzedObject& object) {
   return verdicts;
 }
 
-uint32_t CountLive(const std::vector<bool>& slots) {
-  return static_cast<uint32_t>(std::count(slots.begin(), slots.end(), true));
-}
-
 std::vector<ProgramPlan> PlanPrograms(const AnalyzedObject& object, const Verdicts& verdicts) {
   std::vector<ProgramPlan> plans;
   const ObjectSpec& spec = *object.spec;
@@ -100,10 +97,8 @@ std::vector<ProgramPlan> PlanPrograms(const AnalyzedObject& object, const Verdic
       plan.tail_map = program.tail->map;
       plan.tail_slot = program.tail->slot;
     }
-    plan.slots = static_cast<uint32_t>(spec.functions[program.function].insns.size());
-    if (liveness.live) {
-      plan.live_slots = CountLive(object.liveness.functions[program.function].live_slots);
-    }
+    plan.slots = SlotsOf(spec, FunctionsOf(spec, object.liveness, p));
+    if (liveness.live) plan.live_slots = LiveSlotsOf(liveness);
     for (uint32_t map : liveness.maps) plan.maps.push_back(spec.maps[map].name);
     std::sort(plan.maps.begin(), plan.maps.end());
     plans.push_back(std::move(plan));

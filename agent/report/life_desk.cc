@@ -33,24 +33,35 @@ absl::StatusOr<tables::LifeView> LifeDesk::Read(const Cancelled& cancelled) {
 absl::StatusOr<tables::LifeView> LifeDesk::Do(LifeAction action, const Cancelled& cancelled) {
   RETURN_IF_ERROR(Maps().status());
   std::future<absl::StatusOr<tables::LifeView>> answer;
+  uint64_t ticket = 0;
   {
     std::lock_guard lock(mutex_);
     if (waiting_.size() >= kMostWaiting) {
       return base::MakeStatus(absl::StatusCode::kResourceExhausted,
                               "asking for the board: {} requests wait already", kMostWaiting);
     }
-    waiting_.push_back({.action = std::move(action)});
+    ticket = ++tickets_;
+    waiting_.push_back({.action = std::move(action), .answer = {}, .ticket = ticket});
     answer = waiting_.back().answer.get_future();
   }
   post_();
   const auto end = std::chrono::steady_clock::now() + kLongestWait;
   while (answer.wait_for(kTick) != std::future_status::ready) {
-    if (cancelled && cancelled()) return absl::CancelledError("nobody waits for the board any more");
+    if (cancelled && cancelled()) {
+      Withdraw(ticket);
+      return absl::CancelledError("nobody waits for the board any more");
+    }
     if (std::chrono::steady_clock::now() >= end) {
+      Withdraw(ticket);
       return base::Unavailable("asking for the board: the agent is busy with something else");
     }
   }
   return answer.get();
+}
+
+void LifeDesk::Withdraw(uint64_t ticket) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(waiting_, [&](const Request& request) { return request.ticket == ticket; });
 }
 
 uint64_t LifeDesk::WaitForNews(uint64_t told, std::chrono::milliseconds timeout) const {

@@ -54,7 +54,8 @@ class LifeDesk {
   absl::StatusOr<tables::LifeView> Read(const Cancelled& cancelled);
   absl::StatusOr<life_state> State() const;
   // Done when this returns, but for the generations of a step. Unavailable: the reconciler did not
-  // come to it in kLongestWait; Cancelled; ResourceExhausted: too many wait.
+  // come to it in kLongestWait; Cancelled; after both it is not done any more, unless it had been
+  // begun. ResourceExhausted: too many wait.
   absl::StatusOr<tables::LifeView> Do(LifeAction action, const Cancelled& cancelled);
   // Waits until the kernel has told of another generation than `told`, or for `timeout`. Returns what
   // to pass the next time.
@@ -69,12 +70,14 @@ class LifeDesk {
   struct Request {
     LifeAction action;
     std::promise<absl::StatusOr<tables::LifeView>> answer;
+    uint64_t ticket = 0;  // of those that wait, a number of its own
   };
   // Each has to be answered.
   std::vector<Request> TakeRequests();
 
  private:
   absl::StatusOr<std::shared_ptr<const tables::LifeMaps>> Maps() const;
+  void Withdraw(uint64_t ticket);
 
   const std::function<void()> post_;
   mutable std::mutex mutex_;
@@ -83,6 +86,7 @@ class LifeDesk {
   std::shared_ptr<const tables::LifeMaps> maps_;
   absl::Status why_none_ = absl::UnavailableError("the agent starts");
   std::deque<Request> waiting_;
+  uint64_t tickets_ = 0;
 };
 
 }  // namespace bonsai::report

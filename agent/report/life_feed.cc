@@ -14,6 +14,13 @@ namespace {
 constexpr int kPollMillis = 100;
 // A ring that is written all the time is always readable.
 constexpr int kRestMillis = 10;
+
+// How long the thread may sleep.
+int TimeoutOf(bool news, bool has_ring, bool can_be_woken) {
+  if (news) return kRestMillis;
+  return has_ring || !can_be_woken ? kPollMillis : -1;
+}
+
 }  // namespace
 
 LifeFeed::LifeFeed(LifeDesk& desk) : desk_(desk), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -63,7 +70,7 @@ void LifeFeed::Run(std::stop_token stop) {
     // The ring may be replaced meanwhile: a closed descriptor is an event as well, and a foreign one
     // that took its number is only looked at.
     pollfd fds[] = {{.fd = wake_.get(), .events = POLLIN}, {.fd = ring, .events = POLLIN}};
-    ::poll(fds, news ? 1 : 2, news ? kRestMillis : kPollMillis);
+    ::poll(fds, news ? 1 : 2, TimeoutOf(news, ring >= 0, wake_.valid()));
     eventfd_t ignored;
     if (wake_.valid()) ::eventfd_read(wake_.get(), &ignored);
   }

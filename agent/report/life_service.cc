@@ -194,9 +194,14 @@ absl::Status LifeService::WaitForStep(uint64_t seeds, uint64_t generation,
   uint64_t told = 0;
   while (!gone()) {
     ASSIGN_OR_RETURN(state, desk_.State());
-    // Somebody else may have seeded it meanwhile, or paused it on the way.
-    if (state.seeds != seeds || state.generation >= generation || tables::IsPaused(state)) {
-      return absl::OkStatus();
+    if (state.seeds != seeds) {
+      return absl::AbortedError("stepping: another board was put in its place on the way");
+    }
+    if (state.generation >= generation) return absl::OkStatus();
+    if (tables::IsPaused(state)) {
+      return base::MakeStatus(absl::StatusCode::kAborted,
+                              "stepping: somebody paused the board at generation {}, before {}",
+                              state.generation, generation);
     }
     told = desk_.WaitForNews(told, kTick);
   }

@@ -215,7 +215,7 @@ void AddLife(const Snapshot& s, Exposition& out) {
   out.Gauge("life_generation", "Number of the generation on the board.").Add(life.generation);
   out.Gauge("life_population", "Live cells in it.").Add(life.population);
   out.Gauge("life_paused", "1 while the board stands still.").Add(tables::IsPaused(life));
-  out.Counter("life_events_lost", "Generations that were not told to the agent: it did not read.")
+  out.Counter("life_events_lost", "Generations that were not told to the agent: it did not read in time.")
       .Add(life.events_lost);
 }
 

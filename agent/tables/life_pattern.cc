@@ -5,6 +5,7 @@
 #include <cctype>
 #include <optional>
 #include <random>
+#include <string_view>
 
 #include "agent/base/status.h"
 
@@ -12,6 +13,7 @@ namespace bonsai::tables {
 namespace {
 
 constexpr size_t kLineLength = 70;
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // some editors begin UTF-8 with it
 constexpr char kGlider[] = "x = 3, y = 3, rule = B3/S23\nbob$2bo$3o!";
 constexpr char kGun[] =
     "x = 36, y = 9, rule = B3/S23\n"
@@ -21,7 +23,9 @@ constexpr char kGun[] =
 // The text with a place in it.
 class Reader {
  public:
-  explicit Reader(const std::string& text) : text_(text) {}
+  explicit Reader(const std::string& text) : text_(text) {
+    if (text.starts_with(kByteOrderMark)) at_ = kByteOrderMark.size();
+  }
 
   bool AtEnd() const { return at_ == text_.size(); }
   char Peek() const { return AtEnd() ? '\0' : text_[at_]; }
@@ -100,7 +104,7 @@ absl::Status CheckRule(Reader& reader) {
     }
   }
   rule.resize(std::min(rule.size(), rule.find(':')));  // a bounded board of the collection's
-  if (rule == "B3/S23" || rule == "23/3" || rule == "S23/B3" || rule == "LIFE") {
+  if (rule == "B3/S23" || rule == "B3S23" || rule == "23/3" || rule == "S23/B3" || rule == "LIFE") {
     return absl::OkStatus();
   }
   return begin.Refuse("the rule has to be B3/S23: only Conway's Life is played here");

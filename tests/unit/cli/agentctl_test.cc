@@ -54,6 +54,16 @@ class AgentctlTest : public ::testing::Test {
     return Collect(Spawn(std::move(words)));
   }
 
+  // Somebody who listens, and never says a word.
+  base::UniqueFd Mute() const {
+    base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{.sun_family = AF_UNIX};
+    std::strcpy(address.sun_path, socket().c_str());
+    EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(::listen(fd.get(), 8), 0);
+    return fd;
+  }
+
   testing::TemporaryDirectory directory_;
   report::Publisher publisher_;
   report::FlowHub hub_;
@@ -103,16 +113,25 @@ TEST_F(AgentctlTest, SaysWhatToDoWhenNobodyServes) {
 }
 
 TEST_F(AgentctlTest, GivesUpOnAnAgentThatDoesNotAnswer) {
-  const base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{.sun_family = AF_UNIX};
-  std::strcpy(address.sun_path, socket().c_str());
-  ASSERT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  ASSERT_EQ(::listen(fd.get(), 8), 0);
+  const base::UniqueFd fd = Mute();
   for (const char* command : {"status", "flows"}) {
     const Outcome outcome = Run({command, "--timeout", "0.3"});
     EXPECT_EQ(outcome.code, 1) << command;
     EXPECT_THAT(outcome.err, HasSubstr("no answer in time; see --timeout")) << command;
   }
+}
+
+TEST_F(AgentctlTest, AStepTakesItsTimeUnlessToldOtherwise) {
+  const base::UniqueFd fd = Mute();
+  const Outcome outcome = Run({"life", "step", "1000", "--timeout", "0.3"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("no answer in time"));
+  EXPECT_THAT(outcome.err, HasSubstr("goes on to its last generation"));
+  // Longer than the others wait.
+  const pid_t pid = Spawn({"life", "step", "1000", "--socket", socket()});
+  std::this_thread::sleep_for(std::chrono::milliseconds(5500));
+  EXPECT_EQ(::kill(pid, SIGTERM), 0);
+  EXPECT_EQ(Collect(pid).code, -SIGTERM) << "it had ended before";
 }
 
 TEST_F(AgentctlTest, TakesTheSocketFromTheEnvironment) {
@@ -128,7 +147,9 @@ TEST_F(AgentctlTest, UsageErrorsAreOneLineAndTwo) {
   const std::vector<std::vector<std::string>> cases = {
       {}, {"nonsense"}, {"status", "-o", "xml"}, {"status", "--timeout", "0"},
       {"status", "--timeout", "soon"}, {"flows", "--last", "-1"}, {"flows", "--watch"},
-      {"completion", "fish"},
+      {"completion", "fish"}, {"life", "seed", "random", "--number", "-1"},
+      {"life", "seed", "random", "--number", "18446744073709551616"},
+      {"life", "seed", "random", "--number", "7x"},
       {"maps", "-o", "dot"}, {"flows", "-o", "dot"}, {"status", "--socket", std::string(200, 'x')}};
   for (const auto& words : cases) {
     const Outcome outcome = Collect(Spawn(words));

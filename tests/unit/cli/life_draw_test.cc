@@ -3,17 +3,23 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "agent/cli/life.h"
+#include "agent/cli/life_screen.h"
 #include "agent/report/life_service.h"
 #include "agent/tables/life_pattern.h"
+#include "tests/unit/report/sample.h"
 
 namespace bonsai::cli {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -74,6 +80,35 @@ TEST(Render, DrawsABoardWithColoursOnlyWhereWanted) {
               HasSubstr("share of the CPU"));
 }
 
+TEST(DescribeLife, SaysShortIntervalsToo) {
+  for (const auto& [nanos, text] : std::map<uint64_t, std::string>{
+           {1, "every 0.000001 ms"}, {400'000, "every 0.4 ms"}, {12'700'000, "every 12.7 ms"},
+           {100'000'000, "every 100 ms"}, {999'600'000, "every 1 s"}, {2'000'000'000, "every 2 s"}}) {
+    EXPECT_THAT(DescribeLife(Board(Draw({"."}), {.run_until = LIFE_FOREVER,
+                                                 .interval_ns = nanos}).state()),
+                EndsWith(text));
+  }
+}
+
+// A terminal's cursor waits on the last column behind a line that fills it.
+TEST(LifeFrame, ErasesALineBeforeItIsWritten) {
+  EXPECT_EQ(LifeFrame({"██", " ▄"}, "status", {.colour = false}),
+            "\033[H\033[K██\r\n\033[K ▄\r\n\033[Jstatus");
+}
+
+TEST(SignalsHeld, HoldsWhatWouldLeaveTheTerminalRaw) {
+  const auto held = [](int signal) {
+    sigset_t now;
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &now);
+    return sigismember(&now, signal) == 1;
+  };
+  {
+    const SignalsHeld signals;
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) EXPECT_TRUE(held(signal)) << signal;
+  }
+  EXPECT_FALSE(held(SIGQUIT));
+}
+
 TEST(LifeJson, HasStateAndBoard) {
   const std::string text =
       LifeJson(Board(Draw({".O.", "..O", "OOO"}), {.generation = 7, .run_until = LIFE_FOREVER}));
@@ -95,6 +130,17 @@ TEST(SeedRequest, NamesGoAsNamesAndFilesAsText) {
   EXPECT_EQ(random->random_seed(), 5u);
   EXPECT_TRUE(absl::IsNotFound(SeedRequest({.pattern = "/nonexistent"}).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(SeedRequest({.pattern = "/proc/self/exe"}).status()));
+}
+
+TEST(SeedRequest, TakesNothingButRegularFiles) {
+  const testing::TemporaryDirectory directory;
+  const std::string fifo = directory.path() + "/fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  for (const std::string& path : {directory.path(), fifo, std::string("/dev/null")}) {
+    const absl::Status refused = SeedRequest({.pattern = path}).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(refused)) << path;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr(path + " is no regular file"));
+  }
 }
 
 }  // namespace

@@ -66,6 +66,55 @@ TEST_F(PlanChangeTest, BringsTheMapsAndProgramsOfAFeature) {
   EXPECT_THAT(change.programs, Contains(Field(&ProgramChange::name, "fp_policy4")));
 }
 
+int64_t SumOfLines(const Change& change) {
+  int64_t sum = 0;
+  for (const ProgramChange& program : change.programs) {
+    sum += int64_t{program.insns_after} - int64_t{program.insns_before};
+  }
+  return sum;
+}
+
+int64_t OfTotals(const Change& change) {
+  return static_cast<int64_t>(change.after.live_insns) -
+         static_cast<int64_t>(change.before.live_insns);
+}
+
+TEST_F(PlanChangeTest, LinesOfTheProgramsHoldAllThatTheyCall) {
+  // What the programs of life call they hardly share: the lines are the total, or a little more.
+  const Change life = To({{"ct-entries", "4096"}, {"enable-game-of-life", "true"}});
+  EXPECT_THAT(life.programs, Contains(Field(&ProgramChange::name, "life_start")));
+  EXPECT_GT(OfTotals(life), 500);
+  EXPECT_GE(SumOfLines(life), OfTotals(life));
+  EXPECT_LE(SumOfLines(life), OfTotals(life) * 5 / 4);
+  const InForce on(inputs_, {{"ct-entries", "4096"}, {"enable-game-of-life", "true"}});
+  const Change off = To({{"ct-entries", "4096"}}, on.before());
+  EXPECT_EQ(SumOfLines(off), -SumOfLines(life));
+  EXPECT_EQ(OfTotals(off), -OfTotals(life));
+}
+
+// A function that several programs have is counted in each, once in the object.
+TEST_F(PlanChangeTest, NoInstructionIsInAnObjectAndInNoneOfItsPrograms) {
+  const InForce all(inputs_, {{"enable-game-of-life", "true"}, {"enable-policy", "true"},
+                              {"enable-http-visibility", "true"}});
+  for (const char* name : {"life", "from_pod"}) {
+    const auto object = std::find_if(all.plan.objects.begin(), all.plan.objects.end(),
+                                     [&](const ObjectPlan& o) { return o.name == name; });
+    ASSERT_NE(object, all.plan.objects.end()) << name;
+    ASSERT_TRUE(object->needed) << name;
+    uint64_t slots = 0, live = 0;
+    for (const ProgramPlan& program : all.plan.programs) {
+      if (program.object != name) continue;
+      EXPECT_LE(program.live_slots, program.slots) << program.name;
+      EXPECT_LE(program.live_slots, object->live_insns) << program.name;
+      EXPECT_LE(program.slots, object->total_insns) << program.name;
+      slots += program.slots;
+      live += program.live_slots;
+    }
+    EXPECT_GE(live, object->live_insns) << name;
+    EXPECT_GE(slots, object->total_insns) << name;
+  }
+}
+
 TEST_F(PlanChangeTest, SaysWhyAMapGoes) {
   const Change change = To({{"ct-entries", "4096"}, {"enable-datapath-metrics", "false"}});
   const MapChange* metrics = Find(change, "metrics");

@@ -116,6 +116,24 @@ TEST(Make, LoadsLiveTailProgramsOnly) {
   EXPECT_EQ(plan->FindProgram("b", "tail_on"), nullptr);
 }
 
+TEST(Make, CountsAProgramWithTheFunctionsThatItCalls) {
+  Sample a = Dropper("a");
+  const uint32_t runs = a.AddFunction("runs", {MovImm(0, 1), MovImm(0, 2), Exit()});
+  const uint32_t never = a.AddFunction("never", {MovImm(0, 1), MovImm(1, 2), MovImm(0, 3), Exit()});
+  const uint32_t timer = a.AddFunction("timer", {Exit()});
+  a.AddFunction("another", {Exit()});
+  a.Refer(0, 0, object::RefKind::kCall, runs);
+  a.Refer(0, 1, object::RefKind::kFunctionAddress, timer);
+  a.Refer(runs, 1, object::RefKind::kCall, never);
+  a.Refer(timer, 0, object::RefKind::kCall, runs);
+  a.liveness.programs[0].functions = {0, runs, timer};
+  a.liveness.programs[0].code = {{0, {{0, 1}}}, {runs, {{0, 0}, {2, 2}}}, {timer, {{0, 0}}}};
+  auto plan = Plan({&a});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->programs[0].slots, 2u + 3 + 4 + 1) << "each once, dead ones too";
+  EXPECT_EQ(plan->programs[0].live_slots, 2u + 2 + 1);
+}
+
 TEST(Make, LeavesOutAnObjectThatDoesNothing) {
   Sample xdp("xdp", "xdp", {MovImm(0, XDP_PASS), Exit()});
   xdp.AddMap(Hash("prefilter4", 10), {}, "enable_prefilter = false at xdp.bpf.c:3");

@@ -65,6 +65,8 @@ struct Sample {
     reachability::ProgramLiveness facts;
     facts.live = true;
     facts.functions = {function};
+    const auto slots = static_cast<uint32_t>(spec.functions[function].insns.size());
+    facts.code[function] = {{0, slots - 1}};
     liveness.programs.push_back(facts);
     liveness.program_reasons.emplace_back();
     return static_cast<uint32_t>(spec.programs.size() - 1);

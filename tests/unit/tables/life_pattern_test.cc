@@ -34,6 +34,9 @@ TEST(ParseLifeRle, TakesWhatCollectionsWrite) {
   for (const char* text : {"x=3,y=3\nbo$2bo$3o!", "x = 3, y = 3\r\nbo$\r\n2bo$3o!\r\n",
                            "X = 3 , Y = 3 , RULE = 23/3\nb o $ 2 b o\t$ 3 o !",
                            "\n\n#C\nx = 3, y = 3, rule = b3/s23:T100,100\nbo$2b\no$3\no!!! and more",
+                           "x = 3, y = 3, rule = B3S23\nbo$2bo$3o!",
+                           "\xef\xbb\xbfx = 3, y = 3\nbo$2bo$3o!",
+                           "\xef\xbb\xbf#C\nx = 3, y = 3\nbo$2bo$3o!",
                            "x = 3, y = 3, rule = Life\nbo2$$!"}) {
     EXPECT_EQ(Refusal(text), "") << text;
   }
@@ -53,6 +56,7 @@ TEST(ParseLifeRle, SaysWhereItIsWrong) {
   EXPECT_THAT(Refusal("x = -3, y = 3\no!"), HasSubstr("1..2048"));
   EXPECT_THAT(Refusal("x = 3, y = 3, rule = B36/S23\no!"),
               AllOf(HasSubstr("line 1, column 22"), HasSubstr("B3/S23")));
+  EXPECT_THAT(Refusal("\xef\xbb\xbfo!"), HasSubstr("line 1, column 1"));
   EXPECT_THAT(Refusal("x = 3, y = 3, role = B3/S23\no!"), HasSubstr("'u'"));
   EXPECT_THAT(Refusal("x = 3, y = 3\nbo$\n2bX!"),
               AllOf(HasSubstr("line 3, column 3"), HasSubstr("'X'")));
