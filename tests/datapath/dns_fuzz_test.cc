@@ -93,7 +93,7 @@ class DnsFuzz : public DnsTest {
   void Check(const Bytes& payload, bool tcp) {
     const bool leaving = Below(2);
     Frame frame = leaving ? Query(payload, tcp) : Response(payload, tcp);
-    std::vector<DnsSight> wanted = tcp ? ExpectTcp(payload) : ExpectUdp(payload);
+    std::vector<DnsSight> wanted = tcp ? ExpectTcp(payload, leaving) : ExpectUdp(payload);
     bool denied = false;
     size_t at = tcp ? 2 : 0;
     for (size_t i = 0; leaving && i < wanted.size(); ++i) {

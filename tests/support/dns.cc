@@ -146,6 +146,15 @@ class Reader {
   bool partial_;
 };
 
+// To a server go queries with a question, from it come responses with at most one; all else is the middle
+// of a message.
+bool Begins(const Bytes& message, bool to_server) {
+  const int questions = message[4] << 8 | message[5];
+  const bool response = (message[2] & 0x80) != 0;
+  if (response == to_server) return false;
+  return response ? questions <= 1 && (message[3] & 0x40) == 0 : questions >= 1 && questions <= 255;
+}
+
 }  // namespace
 
 Bytes WireName(const std::string& name) {
@@ -229,7 +238,7 @@ std::vector<DnsSight> ExpectUdp(const Bytes& payload) {
   return {sight};
 }
 
-std::vector<DnsSight> ExpectTcp(const Bytes& payload) {
+std::vector<DnsSight> ExpectTcp(const Bytes& payload, bool to_server) {
   std::vector<DnsSight> sights;
   size_t at = 0;
   while (at + 2 + kHeader <= payload.size()) {
@@ -237,7 +246,7 @@ std::vector<DnsSight> ExpectTcp(const Bytes& payload) {
     if (size < kHeader) break;
     const size_t there = std::min(size, payload.size() - begin);
     const Bytes message(payload.begin() + begin, payload.begin() + begin + there);
-    if (message[3] & 0x40 || message[4] != 0 || message[5] > 1) break;
+    if (!Begins(message, to_server)) break;
     const DnsSight sight = Reader(message, there < size).Read();
     if (sight.kind == 0) break;
     sights.push_back(sight);

@@ -66,6 +66,6 @@ DnsSight SightOf(const dns_event& event);  // `whole` and `question_end` are not
 
 // All messages of a payload, in the order of their events; denials are not known here.
 std::vector<DnsSight> ExpectUdp(const Bytes& payload);
-std::vector<DnsSight> ExpectTcp(const Bytes& payload);
+std::vector<DnsSight> ExpectTcp(const Bytes& payload, bool to_server);
 
 }  // namespace bonsai::testing
