@@ -46,8 +46,8 @@ NodeState NodeState::Of(const Cluster& cluster) {
   state.objects = HeldBy(cluster.agent_pid());
   state.objects.Merge(PinnedBelow(cluster.bpf_root()));
   std::error_code gone;
-  for (const auto& pin : fs::recursive_directory_iterator(cluster.bpf_root(), gone)) {
-    state.pins.push_back(pin.path().string().substr(cluster.bpf_root().size()));
+  for (const std::string& pin : PinsBelow(cluster.bpf_root())) {
+    state.pins.push_back(pin.substr(cluster.bpf_root().size()));
   }
   std::sort(state.pins.begin(), state.pins.end());
   const fs::path descriptors = "/proc/" + std::to_string(cluster.agent_pid()) + "/fd";

@@ -99,12 +99,26 @@ KernelObjects HeldBy(pid_t process) {
   return objects;
 }
 
+std::vector<std::string> PinsBelow(const std::string& directory) {
+  // A directory that goes while it is read: what is there is read anew.
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    std::vector<std::string> pins;
+    std::error_code error;
+    auto pin = fs::recursive_directory_iterator(directory, error);
+    for (; !error && pin != fs::recursive_directory_iterator(); pin.increment(error)) {
+      pins.push_back(pin->path());
+    }
+    if (!error) return pins;
+    if (!fs::exists(directory, error)) return {};
+  }
+  return {};
+}
+
 KernelObjects PinnedBelow(const std::string& directory, const std::string& name) {
   KernelObjects objects;
-  std::error_code gone;
-  for (const auto& pin : fs::recursive_directory_iterator(directory, gone)) {
-    if (pin.is_directory(gone) || (!name.empty() && pin.path().filename() != name)) continue;
-    base::UniqueFd fd(bpf_obj_get(pin.path().c_str()));
+  for (const fs::path pin : PinsBelow(directory)) {
+    if (!name.empty() && pin.filename() != name) continue;
+    base::UniqueFd fd(bpf_obj_get(pin.c_str()));  // not of a directory
     if (fd.valid()) TakeFdInfo("/proc/self/fdinfo/" + std::to_string(fd.get()), objects);
   }
   return objects;

@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace bonsai::testing {
 
@@ -29,6 +30,9 @@ std::string ToString(const KernelObjects& objects);
 
 // What a process holds by descriptors: of an agent, all of its generation in force.
 KernelObjects HeldBy(pid_t process);
+// What there is below a directory, directories too. Not fit to be iterated over in place: an agent makes
+// and removes pins meanwhile.
+std::vector<std::string> PinsBelow(const std::string& directory);
 // `name`: only pins of that name.
 KernelObjects PinnedBelow(const std::string& directory, const std::string& name = "");
 
