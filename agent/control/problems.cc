@@ -46,7 +46,9 @@ void Problems::Set(const std::string& code, const std::vector<std::string>& mess
 }
 
 void Problems::Set(const std::string& code, const absl::Status& status) {
-  Set(code, status.ok() ? std::vector<absl::Status>() : std::vector<absl::Status>{status});
+  std::vector<absl::Status> errors;
+  if (!status.ok()) errors.push_back(status);
+  Set(code, errors);
 }
 
 void Problems::Set(const std::string& code, const std::vector<absl::Status>& errors) {
