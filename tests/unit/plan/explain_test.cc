@@ -116,6 +116,7 @@ class ExplainShipped : public ::testing::Test {
     ASSERT_LE(place.line, lines.size()) << name;
     EXPECT_EQ(lines[place.line - 1], place.text) << name;
     if (name == "life_rule.h") return;  // gets what hangs on constants as arguments
+    if (place.text.find("l7_is_possible(") != std::string::npos) return;  // asks them in l7.h
     for (const reachability::ConstantValue& constant : near) {
       bool found = false;
       const size_t first = place.line > kNear ? place.line - kNear : 1;
