@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* tc egress of a pod's host-side device: what enters the pod. */
-#include "lib/dns.h"
-#include "lib/http.h"
+#include "lib/l7_stages.h"
 #include "lib/pod.h"
 #include "lib/related.h"
 
@@ -34,20 +33,12 @@ struct {
 			CALL(skb, stage##4);                                                       \
 	} while (0)
 
-/* A stage that is missing costs what it would have told, and an event comes twice; never the packet. */
+static const struct l7_slots to_pod_l7 = { TO_POD_DNS, TO_POD_DNS_READ, TO_POD_HTTP };
+
 static __always_inline int to_pod_exit(struct __sk_buff *skb, const struct packet *pkt,
 				      const struct verdict *v, const int families)
 {
-	if (!l7_is_possible(families))
-		return verdict_tc(skb, pkt, v, HOOK_TO_POD);
-	if (enable_dns_visibility && dns_is_wanted(skb, pkt, v, HOOK_TO_POD)) {
-		l7_hand_on(skb, pkt, v, HOOK_TO_POD);
-		CALL(skb, TO_POD_DNS);
-	} else if (enable_http_visibility && http_is_wanted(skb, pkt, v, HOOK_TO_POD)) {
-		l7_hand_on(skb, pkt, v, HOOK_TO_POD);
-		CALL(skb, TO_POD_HTTP);
-	}
-	return verdict_tc(skb, pkt, v, HOOK_TO_POD);
+	return l7_pass_on(skb, pkt, v, &to_pod_calls, to_pod_l7, HOOK_TO_POD, families);
 }
 
 /* The calls below come back only if the slot is empty. */
@@ -156,46 +147,17 @@ STAGE(tp_related6, to_pod_related, TO_POD_RELATED6, true)
 
 SEC("tc") TAIL(to_pod_calls, TO_POD_DNS) int tp_dns(struct __sk_buff *skb)
 {
-	struct verdict v = {};
-	struct packet pkt;
-
-	if (l7_take_over(skb, &pkt, &v)) {
-		if (dns_begin(skb, &pkt, HOOK_TO_POD))
-			CALL(skb, TO_POD_DNS_READ);
-		else if (skb->cb[1])
-			CALL(skb, TO_POD_DNS);
-	}
-	return l7_exit(skb, &pkt, &v, TC_ACT_SHOT, HOOK_TO_POD);
+	return l7_dns(skb, &to_pod_calls, to_pod_l7, HOOK_TO_POD);
 }
 
 SEC("tc") TAIL(to_pod_calls, TO_POD_DNS_READ) int tp_dns_read(struct __sk_buff *skb)
 {
-	struct verdict v = { .reason = skb->cb[0] };
-	struct dns_scratch *s = dns_scratch_get();
-	int action = TC_ACT_SHOT;
-	struct packet pkt;
-
-	if (!s)
-		return TC_ACT_UNSPEC;
-	if (!dns_message_read(skb, s)) {
-		CALL(skb, TO_POD_DNS_READ);
-		dns_give_up(skb, s);
-	}
-	pkt = s->pkt;
-	action = dns_finish(skb, &pkt, s, &v, HOOK_TO_POD);
-	if (skb->cb[1])
-		CALL(skb, TO_POD_DNS);
-	return l7_exit(skb, &pkt, &v, action, HOOK_TO_POD);
+	return l7_dns_read(skb, &to_pod_calls, to_pod_l7, HOOK_TO_POD);
 }
 
 SEC("tc") TAIL(to_pod_calls, TO_POD_HTTP) int tp_http(struct __sk_buff *skb)
 {
-	struct verdict v = {};
-	struct packet pkt;
-
-	if (l7_take_over(skb, &pkt, &v))
-		http_inspect(skb, &pkt, HOOK_TO_POD);
-	return l7_exit(skb, &pkt, &v, TC_ACT_SHOT, HOOK_TO_POD);
+	return l7_http(skb, HOOK_TO_POD);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";
