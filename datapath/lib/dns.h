@@ -114,19 +114,11 @@ static __always_inline void dns_tell(struct __sk_buff *skb, const struct packet 
 		dns_count(DNS_LOST);
 }
 
-static __always_inline bool dns_is_for_server(const struct packet *pkt)
-{
-	__u32 zero = 0;
-	const struct l7_ports *ports = bpf_map_lookup_elem(&dns_ports, &zero);
-
-	return ports && l7_has_port(ports, pkt->dport);
-}
-
 /* A query that is malformed, but that a server might make sense of, is denied like any other. */
-static __always_inline const struct dns_deny_value *dns_denied(const struct packet *pkt,
+static __always_inline const struct dns_deny_value *dns_denied(const struct __sk_buff *skb,
 							      struct dns_scratch *s)
 {
-	if (s->header.flags[0] & DNS_FLAG_RESPONSE || !dns_is_for_server(pkt))
+	if (s->header.flags[0] & DNS_FLAG_RESPONSE || !(skb->cb[2] & L7_TO_SERVER))
 		return NULL;
 	return dns_deny_match(s);
 }
@@ -187,7 +179,7 @@ static __always_inline int dns_finish(struct __sk_buff *skb, const struct packet
 	const struct dns_deny_value *denied = NULL;
 
 	if (hook == HOOK_FROM_POD && s->walk.whole)
-		denied = dns_denied(pkt, s);
+		denied = dns_denied(skb, s);
 	if (denied)
 		return dns_refuse(skb, pkt, v, s, denied);
 	if (s->walk.kind == DNS_QUERY)
