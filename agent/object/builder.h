@@ -73,8 +73,6 @@ struct Builder {
   absl::Status AddMap(std::string_view name, Map map, MapPlace place);
   absl::Status AddInitialiser(uint32_t section, const ElfReloc& reloc);
   const MapPlace* MapAt(uint32_t section, uint64_t offset) const;
-  // The map that a symbol names itself, looked up once a symbol; nullptr: none.
-  const MapPlace* MapOf(uint32_t symbol_index, const ElfSymbol& symbol);
 
   std::vector<FunctionSymbol> FunctionSymbols() const;
   absl::Status AddFunction(const FunctionSymbol& each);
@@ -91,6 +89,8 @@ struct Builder {
   absl::Status AddReferences(uint32_t section, const std::vector<ElfReloc>& relocs,
                              Function& function);
   const std::vector<uint32_t>& CoreSites(std::string_view section) const;  // offsets, ascending
+  // False: this symbol was not resolved before, or this is another use of it.
+  bool ResolveAgain(const ElfReloc& reloc, const Insn& insn, Ref& ref) const;
   absl::StatusOr<Ref> Resolve(uint32_t section, const ElfReloc& reloc, const Insn& insn);
   absl::StatusOr<Ref> ResolveData(uint32_t section, const ElfReloc& reloc, const ElfSymbol& symbol,
                                   const Insn& insn);
@@ -103,7 +103,7 @@ struct Builder {
   size_t charged_ = 0;
   size_t total_slots_ = 0;                         // of all functions
   ByName<uint32_t> extern_index_;
-  std::vector<uint32_t> map_of_symbol_;            // symbol -> index into map_places + 1
+  std::vector<Ref> resolved_;                      // by symbol: the map or data it names itself
   std::vector<uint32_t> calls_;                    // scratch of AddReferences()
   std::vector<Ref> refs_;                          // scratch of AddReferences()
 };

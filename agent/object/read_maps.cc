@@ -160,7 +160,6 @@ absl::Status Builder::ReadMaps() {
     }
     RETURN_IF_ERROR(AddSymbolMaps(i));
   }
-  map_of_symbol_.resize(elf.symbol_count());
   return absl::OkStatus();
 }
 
@@ -269,14 +268,6 @@ const Builder::MapPlace* Builder::MapAt(uint32_t section, uint64_t offset) const
   const MapPlace& place = *(after - 1);
   const bool inside = offset == place.offset || offset - place.offset < place.size;
   return place.section == section && inside ? &place : nullptr;
-}
-
-const Builder::MapPlace* Builder::MapOf(uint32_t symbol_index, const ElfSymbol& symbol) {
-  uint32_t& known = map_of_symbol_[symbol_index];
-  if (known != 0) return &map_places[known - 1];
-  const MapPlace* place = MapAt(symbol.section, symbol.value);
-  if (place != nullptr) known = static_cast<uint32_t>(place - map_places.data()) + 1;
-  return place;
 }
 
 // `.values` of program arrays and maps of maps: one relocation a filled slot.

@@ -42,6 +42,7 @@ std::span<const Item> Between(const std::vector<Item>& items, uint64_t begin, ui
 
 absl::Status Builder::ReadReferences() {
   std::vector<ElfReloc> relocs;
+  resolved_.resize(elf.symbol_count());
   for (uint32_t i = 0; i < elf.sections.size(); ++i) {
     const FunctionRange& range = functions_of[i];
     if (range.count == 0) continue;
@@ -72,7 +73,10 @@ absl::Status Builder::AddReferences(uint32_t section, const std::vector<ElfReloc
     if (slot == UINT32_MAX) break;
     Ref ref{.kind = RefKind::kCore};
     if (reloc_slot == slot) {
-      ASSIGN_OR_RETURN(ref, Resolve(section, own[r], function.insns[slot]));
+      const Insn& insn = function.insns[slot];
+      if (!ResolveAgain(own[r], insn, ref)) {
+        ASSIGN_OR_RETURN(ref, Resolve(section, own[r], insn));
+      }
     } else if (core_slot != slot) {
       const int64_t target = int64_t{function.section_slot} + slot + function.insns[slot].imm + 1;
       ASSIGN_OR_RETURN(ref, FunctionRef(RefKind::kCall, section, target, code.name,
@@ -93,6 +97,18 @@ const std::vector<uint32_t>& Builder::CoreSites(std::string_view section) const 
   if (!ext) return kNone;
   const auto found = ext->core_relocs.find(section);
   return found == ext->core_relocs.end() ? kNone : found->second;
+}
+
+// Most relocations are of a map or a constant that an earlier one named.
+bool Builder::ResolveAgain(const ElfReloc& reloc, const Insn& insn, Ref& ref) const {
+  const Ref& known = resolved_[reloc.symbol];
+  if (known.kind == RefKind::kNone || insn.opcode != kLoadImm64 || reloc.offset % kSlot != 0) {
+    return false;
+  }
+  if (known.kind == RefKind::kMap && insn.imm != 0) return false;
+  ref = known;
+  if (known.kind == RefKind::kData) ref.offset += insn.imm;
+  return true;
 }
 
 absl::StatusOr<Ref> Builder::Resolve(uint32_t section, const ElfReloc& reloc, const Insn& insn) {
@@ -120,11 +136,15 @@ absl::StatusOr<Ref> Builder::ResolveData(uint32_t section, const ElfReloc& reloc
   const ElfSection& code = elf.sections[section];
   const int64_t offset = static_cast<int64_t>(symbol.value) + insn.imm;
   if (const uint32_t data = data_index[symbol.section]; data != 0) {
+    resolved_[reloc.symbol] = {.kind = RefKind::kData, .index = data - 1,
+                               .offset = static_cast<int64_t>(symbol.value)};
     return Ref{.kind = RefKind::kData, .index = data - 1, .offset = offset};
   }
-  const MapPlace* map = insn.imm == 0 ? MapOf(reloc.symbol, symbol)
-                                      : MapAt(symbol.section, static_cast<uint64_t>(offset));
-  if (map != nullptr) return Ref{.kind = RefKind::kMap, .index = map->map};
+  if (const MapPlace* map = MapAt(symbol.section, static_cast<uint64_t>(offset))) {
+    const Ref ref{.kind = RefKind::kMap, .index = map->map};
+    if (insn.imm == 0) resolved_[reloc.symbol] = ref;
+    return ref;
+  }
   const std::string_view target = elf.sections[symbol.section].name;
   if (target == kMapsSection) return elf.Error(code.name, reloc.offset, "reference to no map");
   if (target == kArenaSection) {
