@@ -8,7 +8,7 @@
 #include <system_error>
 
 #include "agent/base/status.h"
-#include "agent/reachability/worker.h"
+#include "agent/base/worker.h"
 
 namespace bonsai::cli {
 namespace {
@@ -28,7 +28,7 @@ std::vector<bool> Entries(const std::vector<std::string>& names, const object::O
   return entries;
 }
 
-absl::Status Complete(const AnalyzeOptions& options, reachability::Worker& worker,
+absl::Status Complete(const AnalyzeOptions& options, base::Worker& worker,
                       Analysis& analysis) {
   RETURN_IF_ERROR(BindTails(options.tails, analysis.object));
   RETURN_IF_ERROR(CheckEntries(options.entries, analysis.object));
@@ -44,13 +44,13 @@ absl::Status Complete(const AnalyzeOptions& options, reachability::Worker& worke
 
 absl::StatusOr<Analysis> Run(const AnalyzeOptions& options) {
   const Clock::time_point start = Clock::now();
-  reachability::Worker worker;
+  base::Worker worker;
   std::error_code ignored;
   const uintmax_t size = std::filesystem::file_size(options.object, ignored);
-  if (!ignored && size >= reachability::kBytesOfLargeObject) worker.Start();
+  if (!ignored && size >= object::kBytesOfLargeObject) worker.Start();
   // Not copied: this is half of the reading, and the process ends with the answer.
   ASSIGN_OR_RETURN(object::ObjectSpec object,
-                   object::Read(options.object, object::Storage::kMapped));
+                   object::Read(options.object, object::Storage::kMapped, &worker));
   Analysis analysis{.path = options.object, .object = std::move(object),
                     .read_seconds = SecondsSince(start)};
   RETURN_IF_ERROR(base::Annotate(Complete(options, worker, analysis), options.object));

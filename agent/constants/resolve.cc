@@ -70,9 +70,20 @@ absl::StatusOr<Number> SettingNumber(const settings::Settings& settings, const O
                         object.name, found->first);
 }
 
-void Sort(ConstantSet& set) {
-  std::sort(set.values.begin(), set.values.end(),
-            [](const NamedValue& a, const NamedValue& b) { return a.name < b.name; });
+// The constants of integer type, by name. Pointers: values are long to move about.
+std::vector<const Constant*> Integers(const ObjectSpec& object) {
+  std::vector<const Constant*> integers;
+  for (const Constant& constant : object.constants) {
+    if (constant.is_integer) integers.push_back(&constant);
+  }
+  std::sort(integers.begin(), integers.end(),
+            [](const Constant* a, const Constant* b) { return a->name < b->name; });
+  return integers;
+}
+
+const char* OriginOf(const Constant& constant, const NodeConstants& node) {
+  if (constant.origin == ConstantOrigin::kSetting) return "setting";
+  return constant.origin == ConstantOrigin::kNode && node.contains(constant.name) ? "node" : "object";
 }
 
 }  // namespace
@@ -89,27 +100,24 @@ absl::StatusOr<ConstantSet> Resolve(const settings::Settings& settings, const No
                                     const ObjectSpec& object) {
   ConstantSet set = Sections(object);
   for (const Constant& constant : object.constants) {
-    std::string origin = "object";
     if (constant.origin == ConstantOrigin::kSetting) {
       ASSIGN_OR_RETURN(const Number number, SettingNumber(settings, object, constant));
       RETURN_IF_ERROR(Write(object, constant, number, set));
-      origin = "setting";
     } else if (constant.origin == ConstantOrigin::kNode && node.contains(constant.name)) {
       RETURN_IF_ERROR(Write(object, constant, {node.at(constant.name)}, set));
-      origin = "node";
     }
-    if (constant.is_integer) set.values.push_back(Describe(object, constant, set, origin));
   }
-  Sort(set);
+  for (const Constant* each : Integers(object)) {
+    set.values.push_back(Describe(object, *each, set, OriginOf(*each, node)));
+  }
   return set;
 }
 
 ConstantSet Defaults(const ObjectSpec& object) {
   ConstantSet set = Sections(object);
-  for (const Constant& constant : object.constants) {
-    if (constant.is_integer) set.values.push_back(Describe(object, constant, set, "object"));
-  }
-  Sort(set);
+  const std::vector<const Constant*> integers = Integers(object);
+  set.values.reserve(integers.size());
+  for (const Constant* each : integers) set.values.push_back(Describe(object, *each, set, "object"));
   return set;
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Steps that turn an ELF file and its BTF into an ObjectSpec; internal to object/. They run in the
-// order below and share what earlier ones found out.
+// order below and share what earlier ones found out; ReadMaps() may run in another thread than
+// ReadData() and ReadFunctions(), which use nothing of it.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/status.h>
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -20,6 +22,8 @@ namespace bonsai::object {
 inline constexpr std::string_view kMapsSection = ".maps";
 inline constexpr std::string_view kLegacyMapsSection = "maps";
 inline constexpr std::string_view kArenaSection = ".addr_space.1";
+
+class References;
 
 struct Builder {
   static constexpr uint64_t kNoValues = UINT64_MAX;
@@ -49,11 +53,17 @@ struct Builder {
   ByName<uint32_t> globals;                        // data symbols that are not local
 
   absl::Status ReadTypes();
+  void IndexGlobals();
   absl::Status ReadMaps();          // .maps and tags
   absl::Status ReadData();          // data sections and constants
   absl::Status ReadFunctions();     // code, lines, tags, programs
-  absl::Status ReadReferences();    // relocations of code
+  absl::Status ReadReferences(base::Worker* worker);  // relocations of code
   absl::Status ReadInitialisers();  // relocations of .maps
+
+  // The map that holds this place; nullptr: none.
+  const MapPlace* MapAt(uint32_t section, uint64_t offset) const;
+  // The first of those that start there.
+  std::optional<uint32_t> FunctionAt(uint32_t section, uint64_t slot) const;
 
  private:
   struct FunctionSymbol {
@@ -64,7 +74,6 @@ struct Builder {
   // What is made of a forged file is held to a few times what a real one could need.
   absl::Status Charge(std::string_view section, uint64_t offset, size_t bytes);
 
-  void IndexGlobals();
   absl::Status AddTypedMaps(uint32_t section);
   absl::Status AddSymbolMaps(uint32_t section);
   // Where a variable of the DATASEC `.maps` stands; nullopt: in another object.
@@ -72,7 +81,6 @@ struct Builder {
                                   const Btf::Type& var) const;
   absl::Status AddMap(std::string_view name, Map map, MapPlace place);
   absl::Status AddInitialiser(uint32_t section, const ElfReloc& reloc);
-  const MapPlace* MapAt(uint32_t section, uint64_t offset) const;
 
   std::vector<FunctionSymbol> FunctionSymbols() const;
   absl::Status AddFunction(const FunctionSymbol& each);
@@ -86,26 +94,12 @@ struct Builder {
   absl::Status AddConstants(const Btf::Type& section, uint32_t index);
   absl::Status AddSymbolConstants();
 
-  absl::Status AddReferences(uint32_t section, const std::vector<ElfReloc>& relocs,
-                             Function& function);
-  const std::vector<uint32_t>& CoreSites(std::string_view section) const;  // offsets, ascending
-  // False: this symbol was not resolved before, or this is another use of it.
-  bool ResolveAgain(const ElfReloc& reloc, const Insn& insn, Ref& ref) const;
-  absl::StatusOr<Ref> Resolve(uint32_t section, const ElfReloc& reloc, const Insn& insn);
-  absl::StatusOr<Ref> ResolveData(uint32_t section, const ElfReloc& reloc, const ElfSymbol& symbol,
-                                  const Insn& insn);
-  absl::StatusOr<Ref> FunctionRef(RefKind kind, uint32_t section, int64_t slot,
-                                  std::string_view from, uint64_t at) const;
-  // The first of those that start there.
-  std::optional<uint32_t> FunctionAt(uint32_t section, uint64_t slot) const;
-  absl::StatusOr<Ref> ExternRef(std::string_view name);
+  // Numbers what `references` names as extern; of the functions from `first` on.
+  absl::Status AddExterns(const References& references, uint32_t first, uint32_t last);
 
-  size_t charged_ = 0;
+  std::atomic<size_t> charged_ = 0;
   size_t total_slots_ = 0;                         // of all functions
   ByName<uint32_t> extern_index_;
-  std::vector<Ref> resolved_;                      // by symbol: the map or data it names itself
-  std::vector<uint32_t> calls_;                    // scratch of AddReferences()
-  std::vector<Ref> refs_;                          // scratch of AddReferences()
 };
 
 // Parts of decl tags: the text after `prefix`, if `tag` starts with it.

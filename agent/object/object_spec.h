@@ -17,6 +17,10 @@
 #include "agent/object/code.h"
 #include "agent/settings/settings.h"
 
+namespace bonsai::base {
+class Worker;
+}
+
 namespace bonsai::object {
 
 class Image;
@@ -145,10 +149,17 @@ enum class Storage {
   kMapped,
 };
 
+// A file of this size likely holds an object that two threads read and analyse: worth to start a
+// worker before.
+inline constexpr size_t kBytesOfLargeObject = 640 << 10;
+
 // InvalidArgument with file, section and offset for what is not a BPF object or is truncated.
-absl::StatusOr<ObjectSpec> Read(const std::string& path, Storage storage = Storage::kCopied);
+// `worker`: reads half of a large file; null: nobody does. What comes of it is the same.
+absl::StatusOr<ObjectSpec> Read(const std::string& path, Storage storage = Storage::kCopied,
+                                base::Worker* worker = nullptr);
 // `name`: what to call it in errors.
-absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, const std::vector<uint8_t>& bytes);
+absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, const std::vector<uint8_t>& bytes,
+                                     base::Worker* worker = nullptr);
 
 // "name", "name.field", "name.field.sub[2]": part of a constant. A prefix "__config_" of the name may
 // be left out; members of anonymous structs and unions count as the outer one's. NotFound names the

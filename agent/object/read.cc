@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "agent/base/status.h"
+#include "agent/base/worker.h"
 #include "agent/object/builder.h"
 #include "agent/object/object_spec.h"
 
@@ -50,7 +51,9 @@ std::string_view ObjectSpec::String(uint32_t offset) const {
 
 namespace {
 
-absl::StatusOr<ObjectSpec> ReadImage(const std::string& name, std::shared_ptr<Image> image) {
+absl::StatusOr<ObjectSpec> ReadImage(const std::string& name, std::shared_ptr<Image> image,
+                                     base::Worker* worker) {
+  if (image->size() < kBytesOfLargeObject) worker = nullptr;
   ASSIGN_OR_RETURN(const ElfFile elf, ElfFile::Parse(name, *image));
   image->Close();
   if (const ElfSection* types = elf.Find(".BTF")) image->btf = types->data;
@@ -59,10 +62,14 @@ absl::StatusOr<ObjectSpec> ReadImage(const std::string& name, std::shared_ptr<Im
   builder.spec.path = name;
   builder.spec.image = std::move(image);
   RETURN_IF_ERROR(builder.ReadTypes());
-  RETURN_IF_ERROR(builder.ReadMaps());
-  RETURN_IF_ERROR(builder.ReadData());
-  RETURN_IF_ERROR(builder.ReadFunctions());
-  RETURN_IF_ERROR(builder.ReadReferences());
+  builder.IndexGlobals();
+  RETURN_IF_ERROR(base::Both(
+      worker, [&] { return builder.ReadMaps(); },
+      [&]() -> absl::Status {
+        RETURN_IF_ERROR(builder.ReadData());
+        return builder.ReadFunctions();
+      }));
+  RETURN_IF_ERROR(builder.ReadReferences(worker));
   RETURN_IF_ERROR(builder.ReadInitialisers());
   if (builder.spec.functions.empty()) {
     return elf.Error("sections", 0, "no executable code: not a BPF object");
@@ -73,18 +80,19 @@ absl::StatusOr<ObjectSpec> ReadImage(const std::string& name, std::shared_ptr<Im
 }  // namespace
 
 absl::Status Builder::Charge(std::string_view section, uint64_t offset, size_t bytes) {
-  charged_ += bytes;
-  if (charged_ <= kMaxItemBytes) return absl::OkStatus();
+  const size_t before = charged_.fetch_add(bytes, std::memory_order_relaxed);
+  if (before + bytes <= kMaxItemBytes) return absl::OkStatus();
   return elf.Error(section, offset, "too many names, or too long ones");
 }
 
-absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, const std::vector<uint8_t>& bytes) {
-  return ReadImage(name, Image::Copy(bytes));
+absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, const std::vector<uint8_t>& bytes,
+                                     base::Worker* worker) {
+  return ReadImage(name, Image::Copy(bytes), worker);
 }
 
-absl::StatusOr<ObjectSpec> Read(const std::string& path, Storage storage) {
+absl::StatusOr<ObjectSpec> Read(const std::string& path, Storage storage, base::Worker* worker) {
   ASSIGN_OR_RETURN(std::shared_ptr<Image> image, Image::Open(path, storage));
-  return ReadImage(path, std::move(image));
+  return ReadImage(path, std::move(image), worker);
 }
 
 }  // namespace bonsai::object

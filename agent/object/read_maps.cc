@@ -149,7 +149,6 @@ absl::Status Builder::ReadTypes() {
 }
 
 absl::Status Builder::ReadMaps() {
-  IndexGlobals();
   for (uint32_t i = 0; i < elf.sections.size(); ++i) {
     const ElfSection& section = elf.sections[i];
     if (section.type != SHT_PROGBITS) continue;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What each instruction refers to: relocations, calls the compiler resolved itself, CO-RE sites.
 #include <linux/bpf.h>
 
 #include <algorithm>
 
 #include "agent/base/status.h"
-#include "agent/object/builder.h"
+#include "agent/base/worker.h"
+#include "agent/object/references.h"
 
 namespace bonsai::object {
 namespace {
@@ -40,23 +40,58 @@ std::span<const Item> Between(const std::vector<Item>& items, uint64_t begin, ui
 
 }  // namespace
 
-absl::Status Builder::ReadReferences() {
-  std::vector<ElfReloc> relocs;
-  resolved_.resize(elf.symbol_count());
-  for (uint32_t i = 0; i < elf.sections.size(); ++i) {
-    const FunctionRange& range = functions_of[i];
-    if (range.count == 0) continue;
-    RETURN_IF_ERROR(elf.ReadRelocs(elf.sections[i], relocs));
-    for (uint32_t f = range.first; f < range.first + range.count; ++f) {
-      RETURN_IF_ERROR(AddReferences(i, relocs, spec.functions[f]));
+// Two halves, of the slots as far as a function's are not parted.
+absl::Status Builder::ReadReferences(base::Worker* worker) {
+  const auto count = static_cast<uint32_t>(spec.functions.size());
+  uint32_t middle = 0;
+  for (uint64_t slots = 0; middle < count && slots < total_slots_ / 2; ++middle) {
+    slots += spec.functions[middle].insns.size();
+  }
+  References before(*this), behind(*this);
+  RETURN_IF_ERROR(base::Both(
+      worker, [&] { return before.Read(spec.functions, 0, middle); },
+      [&] { return behind.Read(spec.functions, middle, count); }));
+  RETURN_IF_ERROR(AddExterns(before, 0, middle));
+  return AddExterns(behind, middle, count);
+}
+
+absl::Status Builder::AddExterns(const References& references, uint32_t first, uint32_t last) {
+  std::vector<uint32_t> numbers;
+  for (const std::string_view name : references.externs()) {
+    const auto [found, added] =
+        extern_index_.emplace(name, static_cast<uint32_t>(spec.externs.size()));
+    numbers.push_back(found->second);
+    if (!added) continue;
+    RETURN_IF_ERROR(Charge("symtab", 0, sizeof(std::string) + name.size()));
+    spec.externs.emplace_back(name);
+  }
+  if (numbers.empty()) return absl::OkStatus();
+  for (uint32_t i = first; i < last; ++i) {
+    for (Ref& ref : spec.functions[i].refs) {
+      if (ref.kind == RefKind::kExtern) ref.index = numbers[ref.index];
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status Builder::AddReferences(uint32_t section, const std::vector<ElfReloc>& relocs,
-                                    Function& function) {
-  const ElfSection& code = elf.sections[section];
+absl::Status References::Read(std::vector<Function>& functions, uint32_t first, uint32_t last) {
+  std::vector<ElfReloc> relocs;
+  for (uint32_t section = 0; section < elf_.sections.size(); ++section) {
+    const Builder::FunctionRange& range = builder_.functions_of[section];
+    const uint32_t begin = std::max(first, range.first);
+    const uint32_t end = std::min(last, range.first + range.count);
+    if (begin >= end) continue;
+    RETURN_IF_ERROR(elf_.ReadRelocs(elf_.sections[section], relocs));
+    for (uint32_t i = begin; i < end; ++i) {
+      RETURN_IF_ERROR(AddTo(functions[i], section, relocs));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status References::AddTo(Function& function, uint32_t section,
+                               const std::vector<ElfReloc>& relocs) {
+  const ElfSection& code = elf_.sections[section];
   const uint64_t begin = uint64_t{function.section_slot} * kSlot;
   const uint64_t end = begin + function.insns.size() * kSlot;
   const auto core = Between(CoreSites(code.name), begin, end, [](uint32_t at) { return at; });
@@ -92,15 +127,15 @@ absl::Status Builder::AddReferences(uint32_t section, const std::vector<ElfReloc
   return absl::OkStatus();
 }
 
-const std::vector<uint32_t>& Builder::CoreSites(std::string_view section) const {
+const std::vector<uint32_t>& References::CoreSites(std::string_view section) const {
   static const std::vector<uint32_t> kNone;
-  if (!ext) return kNone;
-  const auto found = ext->core_relocs.find(section);
-  return found == ext->core_relocs.end() ? kNone : found->second;
+  if (!builder_.ext) return kNone;
+  const auto found = builder_.ext->core_relocs.find(section);
+  return found == builder_.ext->core_relocs.end() ? kNone : found->second;
 }
 
 // Most relocations are of a map or a constant that an earlier one named.
-bool Builder::ResolveAgain(const ElfReloc& reloc, const Insn& insn, Ref& ref) const {
+bool References::ResolveAgain(const ElfReloc& reloc, const Insn& insn, Ref& ref) const {
   const Ref& known = resolved_[reloc.symbol];
   if (known.kind == RefKind::kNone || insn.opcode != kLoadImm64 || reloc.offset % kSlot != 0) {
     return false;
@@ -111,19 +146,19 @@ bool Builder::ResolveAgain(const ElfReloc& reloc, const Insn& insn, Ref& ref) co
   return true;
 }
 
-absl::StatusOr<Ref> Builder::Resolve(uint32_t section, const ElfReloc& reloc, const Insn& insn) {
-  const ElfSection& code = elf.sections[section];
-  const ElfSymbol symbol = elf.symbol(reloc.symbol);
-  if (reloc.offset % kSlot != 0) return elf.Error(code.name, reloc.offset, "odd relocation");
-  if (!symbol.defined()) return ExternRef(elf.NameOf(symbol));
+absl::StatusOr<Ref> References::Resolve(uint32_t section, const ElfReloc& reloc, const Insn& insn) {
+  const ElfSection& code = elf_.sections[section];
+  const ElfSymbol symbol = elf_.symbol(reloc.symbol);
+  if (reloc.offset % kSlot != 0) return elf_.Error(code.name, reloc.offset, "odd relocation");
+  if (!symbol.defined()) return ExternRef(elf_.NameOf(symbol));
   if (insn.opcode == kCall) {
     const int64_t target = static_cast<int64_t>(symbol.value / kSlot) + insn.imm + 1;
     return FunctionRef(RefKind::kCall, symbol.section, target, code.name, reloc.offset);
   }
   if (insn.opcode != kLoadImm64) {
-    return elf.Error(code.name, reloc.offset, "relocation of an instruction that takes none");
+    return elf_.Error(code.name, reloc.offset, "relocation of an instruction that takes none");
   }
-  if (elf.sections[symbol.section].executable()) {
+  if (elf_.sections[symbol.section].executable()) {
     // A section symbol's addend is in bytes, other than for calls.
     const int64_t target = (static_cast<int64_t>(symbol.value) + insn.imm) / kSlot;
     return FunctionRef(RefKind::kFunctionAddress, symbol.section, target, code.name, reloc.offset);
@@ -131,35 +166,35 @@ absl::StatusOr<Ref> Builder::Resolve(uint32_t section, const ElfReloc& reloc, co
   return ResolveData(section, reloc, symbol, insn);
 }
 
-absl::StatusOr<Ref> Builder::ResolveData(uint32_t section, const ElfReloc& reloc,
+absl::StatusOr<Ref> References::ResolveData(uint32_t section, const ElfReloc& reloc,
                                          const ElfSymbol& symbol, const Insn& insn) {
-  const ElfSection& code = elf.sections[section];
+  const ElfSection& code = elf_.sections[section];
   const int64_t offset = static_cast<int64_t>(symbol.value) + insn.imm;
-  if (const uint32_t data = data_index[symbol.section]; data != 0) {
+  if (const uint32_t data = builder_.data_index[symbol.section]; data != 0) {
     resolved_[reloc.symbol] = {.kind = RefKind::kData, .index = data - 1,
                                .offset = static_cast<int64_t>(symbol.value)};
     return Ref{.kind = RefKind::kData, .index = data - 1, .offset = offset};
   }
-  if (const MapPlace* map = MapAt(symbol.section, static_cast<uint64_t>(offset))) {
+  if (const Builder::MapPlace* map = builder_.MapAt(symbol.section, static_cast<uint64_t>(offset))) {
     const Ref ref{.kind = RefKind::kMap, .index = map->map};
     if (insn.imm == 0) resolved_[reloc.symbol] = ref;
     return ref;
   }
-  const std::string_view target = elf.sections[symbol.section].name;
-  if (target == kMapsSection) return elf.Error(code.name, reloc.offset, "reference to no map");
+  const std::string_view target = elf_.sections[symbol.section].name;
+  if (target == kMapsSection) return elf_.Error(code.name, reloc.offset, "reference to no map");
   if (target == kArenaSection) {
-    for (uint32_t i = 0; i < spec.maps.size(); ++i) {
-      if (spec.maps[i].type == kMapTypeArena) return Ref{.kind = RefKind::kArena, .index = i};
+    for (uint32_t i = 0; i < builder_.spec.maps.size(); ++i) {
+      if (builder_.spec.maps[i].type == kMapTypeArena) return Ref{.kind = RefKind::kArena, .index = i};
     }
   }
   // A section this reader does not know (struct_ops, a newer libbpf's): its content is no fact.
   return ExternRef(target);
 }
 
-absl::StatusOr<Ref> Builder::FunctionRef(RefKind kind, uint32_t section, int64_t slot,
+absl::StatusOr<Ref> References::FunctionRef(RefKind kind, uint32_t section, int64_t slot,
                                          std::string_view from, uint64_t at) const {
-  const auto found = slot < 0 ? std::nullopt : FunctionAt(section, static_cast<uint64_t>(slot));
-  if (!found) return elf.Error(from, at, "reference to no function's start");
+  const auto found = slot < 0 ? std::nullopt : builder_.FunctionAt(section, static_cast<uint64_t>(slot));
+  if (!found) return elf_.Error(from, at, "reference to no function's start");
   return Ref{.kind = kind, .index = *found};
 }
 
@@ -173,13 +208,9 @@ std::optional<uint32_t> Builder::FunctionAt(uint32_t section, uint64_t slot) con
   return static_cast<uint32_t>(found - spec.functions.begin());
 }
 
-absl::StatusOr<Ref> Builder::ExternRef(std::string_view name) {
-  const auto [found, added] =
-      extern_index_.emplace(name, static_cast<uint32_t>(spec.externs.size()));
-  if (added) {
-    RETURN_IF_ERROR(Charge("symtab", 0, sizeof(std::string) + name.size()));
-    spec.externs.emplace_back(name);
-  }
+Ref References::ExternRef(std::string_view name) {
+  const auto [found, added] = extern_index_.emplace(name, static_cast<uint32_t>(externs_.size()));
+  if (added) externs_.push_back(name);
   return Ref{.kind = RefKind::kExtern, .index = found->second};
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Analyze(): what it takes for granted, and what it puts together.
+#include <optional>
+
 #include "agent/base/status.h"
+#include "agent/base/worker.h"
 #include "agent/reachability/collect.h"
 #include "agent/reachability/fixpoint.h"
 
@@ -25,10 +28,14 @@ absl::Status CheckRef(const ObjectSpec& object, const object::Function& function
 }
 
 // What the engine takes for granted.
-absl::Status Check(const ObjectSpec& object, const constants::ConstantSet& constants) {
+absl::Status CheckRefs(const ObjectSpec& object) {
   for (const object::Function& function : object.functions) {
     for (const Ref& ref : function.refs) RETURN_IF_ERROR(CheckRef(object, function, ref));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Check(const ObjectSpec& object, const constants::ConstantSet& constants) {
   for (const object::Program& program : object.programs) {
     if (program.function >= object.functions.size()) {
       return base::InvalidArgument("analysing object {}: program {} has no function", object.name,
@@ -97,14 +104,22 @@ Liveness Empty(const ObjectSpec& object) {
 }  // namespace
 
 absl::StatusOr<Liveness> Analyze(const ObjectSpec& object, const constants::ConstantSet& constants,
-                                 const std::vector<std::string>& entries, Worker* worker) {
+                                 const std::vector<std::string>& entries, base::Worker* worker) {
   RETURN_IF_ERROR(Check(object, constants));
   ASSIGN_OR_RETURN(const std::vector<uint32_t> first, Entries(object, entries));
-  Worker own;
-  Fixpoint fixpoint(object, constants, worker == nullptr ? own : *worker);
-  RETURN_IF_ERROR(fixpoint.Run(first));
-  Liveness liveness = Empty(object);
-  Collector(fixpoint, object).Collect(liveness);
+  base::Worker own;
+  if (worker == nullptr) worker = &own;
+  Liveness liveness;
+  std::optional<Fixpoint> fixpoint;
+  RETURN_IF_ERROR(base::Both(
+      IsLarge(object) ? worker : nullptr, [&] { return CheckRefs(object); },
+      [&] {
+        liveness = Empty(object);
+        fixpoint.emplace(object, constants, *worker);
+        return absl::OkStatus();
+      }));
+  RETURN_IF_ERROR(fixpoint->Run(first));
+  Collector(*fixpoint, object).Collect(liveness);
   AddInitialMaps(object, liveness.maps);
   return liveness;
 }

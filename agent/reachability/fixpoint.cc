@@ -43,15 +43,19 @@ bool MayJumpTo(const TailUse& use, uint32_t map, uint32_t slot) {
          (use.slots.empty() || use.slots.Contains(slot));
 }
 
+bool IsLarge(const object::ObjectSpec& object) {
+  return object.SlotCount() >= kSlotsOfLargeObject;
+}
+
 Fixpoint::Fixpoint(const object::ObjectSpec& object, const constants::ConstantSet& constants,
-                   Worker& worker)
+                   base::Worker& worker)
     : object_(object),
       constants_(constants),
       worker_(worker),
       targets_(TailTargets(object)),
       foreign_(ForeignTails()),
       live_(object.programs.size(), false) {
-  engines_.resize(object.SlotCount() >= kSlotsOfLargeObject ? 2 : 1);
+  engines_.resize(IsLarge(object) ? 2 : 1);
   wanted_.resize(engines_.size());
 }
 

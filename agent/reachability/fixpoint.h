@@ -15,8 +15,8 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/base/worker.h"
 #include "agent/reachability/engine.h"
-#include "agent/reachability/worker.h"
 
 namespace bonsai::reachability {
 
@@ -42,11 +42,14 @@ struct Roots {
 
 using Engines = std::vector<std::unique_ptr<Engine>>;
 
+// Whether two engines analyse it.
+bool IsLarge(const object::ObjectSpec& object);
+
 class Fixpoint {
  public:
   // All must outlive it. `worker` runs the second engine, if there is one.
   Fixpoint(const object::ObjectSpec& object, const constants::ConstantSet& constants,
-           Worker& worker);
+           base::Worker& worker);
   ~Fixpoint();  // what two engines hold is given back by the worker, perhaps later
   Fixpoint(const Fixpoint&) = delete;
   Fixpoint& operator=(const Fixpoint&) = delete;
@@ -55,7 +58,7 @@ class Fixpoint {
   absl::Status Run(const std::vector<uint32_t>& entries);
 
   const Engines& engines() const { return engines_; }
-  Worker& worker() const { return worker_; }
+  base::Worker& worker() const { return worker_; }
   const std::map<uint32_t, Roots>& roots() const { return roots_; }  // by live program
   const std::vector<TailTarget>& targets() const { return targets_; }
 
@@ -70,7 +73,7 @@ class Fixpoint {
 
   const object::ObjectSpec& object_;
   const constants::ConstantSet& constants_;
-  Worker& worker_;
+  base::Worker& worker_;
   const std::vector<TailTarget> targets_;
   const std::vector<uint32_t> foreign_;
   Engines engines_;

@@ -19,8 +19,6 @@
 
 namespace bonsai::reachability {
 
-class Worker;
-
 // A place where constants decide: a conditional branch that can go only one way, or a tail call
 // whose slot they choose. Indices as in ObjectSpec.
 struct Decision {
@@ -85,7 +83,7 @@ struct Liveness {
 absl::StatusOr<Liveness> Analyze(const object::ObjectSpec& object,
                                  const constants::ConstantSet& constants,
                                  const std::vector<std::string>& entries = {},
-                                 Worker* worker = nullptr);
+                                 base::Worker* worker = nullptr);
 
 // Says why: fills in branches and the reasons of what Analyze() found for the same object and
 // constants. explain.h says more.

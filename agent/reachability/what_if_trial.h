@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/worker.h"
 #include "agent/reachability/what_if.h"
 #include "agent/reachability/what_if_values.h"
-#include "agent/reachability/worker.h"
 
 namespace bonsai::reachability {
 
@@ -47,7 +47,7 @@ class Trial {
   constants::ConstantSet set_;
   const std::vector<std::string>& entries_;
   uint32_t analyses_ = 0;
-  Worker worker_;
+  base::Worker worker_;
 };
 
 // A change of this constant.

@@ -15,8 +15,8 @@
 
 #include "agent/base/status.h"
 #include "agent/base/unique_fd.h"
+#include "agent/base/worker.h"
 #include "agent/reachability/liveness.h"
-#include "agent/reachability/worker.h"
 
 namespace bonsai::bench {
 namespace {
@@ -108,9 +108,9 @@ double SecondsOf(clockid_t clock) {
 
 absl::StatusOr<Seconds> VerdictSeconds(const Subject& subject, Switches switches) {
   const Seconds begin{SecondsOf(CLOCK_MONOTONIC), SecondsOf(CLOCK_PROCESS_CPUTIME_ID)};
-  auto worker = std::make_unique<reachability::Worker>();
-  if (subject.bytes.size() >= reachability::kBytesOfLargeObject) worker->Start();
-  ASSIGN_OR_RETURN(const object::ObjectSpec object, object::ReadBytes(subject.path, subject.bytes));
+  auto worker = std::make_unique<base::Worker>();
+  if (subject.bytes.size() >= object::kBytesOfLargeObject) worker->Start();
+  ASSIGN_OR_RETURN(const object::ObjectSpec object, object::ReadBytes(subject.path, subject.bytes, worker.get()));
   ASSIGN_OR_RETURN(const reachability::Liveness liveness,
                    reachability::Analyze(object, ConstantsFor(object, switches), {}, worker.get()));
   Seconds seconds{.wall = SecondsOf(CLOCK_MONOTONIC) - begin.wall};

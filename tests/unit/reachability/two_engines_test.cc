@@ -1,69 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/reachability/worker.h"
-
+// Large objects are analysed by two engines, in two threads where a worker is to be had.
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
 
-#include <atomic>
-#include <stdexcept>
-#include <thread>
-
+#include "agent/base/worker.h"
 #include "agent/reachability/liveness.h"
 
 namespace bonsai::reachability {
 namespace {
-
-TEST(Worker, WorksInAnotherThreadWhenOneIsToBeHad) {
-  Worker worker;
-  std::thread::id ran;
-  worker.Do([&] { ran = std::this_thread::get_id(); });
-  worker.Wait();
-  EXPECT_NE(ran, std::thread::id());
-  EXPECT_NE(ran, std::this_thread::get_id());
-}
-
-TEST(Worker, KeepsItsThreadWhenWorkComesLate) {
-  Worker worker;
-  ASSERT_TRUE(worker.Start());
-  ASSERT_TRUE(worker.Start());
-  std::thread::id first, second;
-  worker.Do([&] { first = std::this_thread::get_id(); });
-  worker.Wait();
-  // Longer than it stays awake.
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  worker.Do([&] { second = std::this_thread::get_id(); });
-  worker.Wait();
-  EXPECT_EQ(first, second);
-}
-
-TEST(Worker, DoesOnePieceAfterTheOtherWhenNotWaitedFor) {
-  int done = 0;  // not atomic: a race is for the thread sanitizer to see
-  {
-    Worker worker;
-    for (int i = 0; i < 1000; ++i) {
-      worker.Do([&done, i] {
-        EXPECT_EQ(done, i);
-        ++done;
-      });
-    }
-  }
-  EXPECT_EQ(done, 1000);
-}
-
-TEST(Worker, HandsOnWhatWorkThrows) {
-  Worker worker;
-  worker.Do([] { throw std::runtime_error("no room"); });
-  EXPECT_THROW(worker.Wait(), std::runtime_error);
-  worker.Wait();  // once
-}
-
-TEST(Worker, ForgetsWhatWasThrownWhenNobodyWaited) {
-  Worker worker;
-  worker.Do([] { throw std::runtime_error("no room"); });
-  worker.Settle();
-  worker.Do([] {});
-  worker.Wait();
-}
 
 object::Insn Make(int opcode, int dst, int offset, int imm) {
   object::Insn insn;
@@ -102,7 +46,7 @@ object::ObjectSpec LargeObject() {
 TEST(TwoEngines, FindInEachProgramWhatOneWouldFind) {
   const object::ObjectSpec object = LargeObject();
   ASSERT_GE(object.SlotCount(), 1u << 14);
-  Worker worker;
+  base::Worker worker;
   for (int round = 0; round < 20; ++round) {
     const auto liveness =
         Analyze(object, constants::Defaults(object), {}, round % 2 == 0 ? &worker : nullptr);

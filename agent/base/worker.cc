@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/reachability/worker.h"
+#include "agent/base/worker.h"
+
+#include <absl/cleanup/cleanup.h>
 
 #include <chrono>
 #include <system_error>
 #include <utility>
 
-namespace bonsai::reachability {
+namespace bonsai::base {
 namespace {
 
 void Await(std::binary_semaphore& semaphore) {
@@ -75,4 +77,19 @@ void Worker::Work() {
   }
 }
 
-}  // namespace bonsai::reachability
+absl::Status Both(Worker* worker, absl::FunctionRef<absl::Status()> first,
+                  absl::FunctionRef<absl::Status()> second) {
+  if (worker == nullptr) {
+    const absl::Status status = first();
+    return status.ok() ? second() : status;
+  }
+  absl::Status beside;
+  // What `first` throws (no memory is left) it throws when the other is done.
+  const absl::Cleanup settle = [worker] { worker->Settle(); };
+  worker->Do([&] { beside = second(); });
+  const absl::Status status = first();
+  worker->Wait();
+  return status.ok() ? beside : status;
+}
+
+}  // namespace bonsai::base

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Worker: a thread beside the one that owns it, for one piece of work at a time. Who makes several
-// analyses, or knows early that there will be one, hands the same worker to all.
+// Worker: a thread beside the one that owns it, for one piece of work at a time. Who reads or analyses
+// several objects, or knows early that there will be one, hands the same worker to all.
 //
 // To start a thread, or to wake one whose core sleeps, takes as long as an analysis of some thousand
 // instructions (measured on virtual machines). So it is kept, and looks out for work for a while
@@ -9,16 +9,15 @@
 // Used by one thread. What a piece of work touches is the worker's from Do() until Wait().
 #pragma once
 
-#include <cstddef>
+#include <absl/functional/function_ref.h>
+#include <absl/status/status.h>
+
 #include <exception>
 #include <functional>
 #include <semaphore>
 #include <thread>
 
-namespace bonsai::reachability {
-
-// A file of this size likely holds an object that two threads analyse: worth Start() before it is read.
-inline constexpr size_t kBytesOfLargeObject = 640 << 10;
+namespace bonsai::base {
 
 class Worker {
  public:
@@ -47,4 +46,9 @@ class Worker {
   std::thread thread_;
 };
 
-}  // namespace bonsai::reachability
+// Runs both, `second` in the worker's thread; null: in this one, if the first does not fail. Fails with
+// what the first to stand here fails with.
+absl::Status Both(Worker* worker, absl::FunctionRef<absl::Status()> first,
+                  absl::FunctionRef<absl::Status()> second);
+
+}  // namespace bonsai::base
