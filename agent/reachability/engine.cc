@@ -16,15 +16,17 @@ constexpr uint8_t kVisitsAtLoopHead = 3;  // before bounds that still move give 
 constexpr uint8_t kVisitsAnywhere = 32;
 // States kept apart at one place: rounds of a loop, ways to get somewhere else.
 constexpr size_t kPartsInLoop = 256, kPartsElsewhere = 32;
-// What may be spent on them in all, in blocks run: the smaller the object, the more for each slot.
-// An object of the size of ours is followed like the verifier does; at 60 thousand slots it is a few
-// percent of what the analysis costs anyway, and time stays linear.
-constexpr uint64_t kPartBudget = 8192, kPartBudgetTimesSlots = 1 << 26;
+// What an engine may spend on them in all, in blocks run: the smaller the object, the more for each
+// slot. An object of the size of ours is followed like the verifier does. One of twice that size and
+// more would have a tenth of its time go there: it gets less than in proportion, and time stays linear.
+constexpr uint64_t kPartBudget = 8192, kPartBudgetTimesSlots = 1 << 26, kSlotsToTaper = 1 << 15;
 // Comparisons of states that cost as much as running a block.
 constexpr uint64_t kComparisonsPerBlock = 4;
 
 uint64_t PartBudget(const object::ObjectSpec& object) {
-  return std::min(kPartBudget, kPartBudgetTimesSlots / std::max<uint64_t>(object.SlotCount(), 1));
+  const uint64_t slots = std::max<uint64_t>(object.SlotCount(), 1);
+  const uint64_t budget = std::min(kPartBudget, kPartBudgetTimesSlots / slots);
+  return slots <= kSlotsToTaper ? budget : budget * kSlotsToTaper / slots;
 }
 
 }  // namespace
