@@ -105,7 +105,7 @@ absl::Status CutCalls(const std::string& name, const std::vector<plan::CodePlace
   if (mark >= kMarks) return base::Internal("cutting calls of object {}: too many", name);
   // Views into a copy: what was checked in parsing stays as it was, though in a forged file a section
   // may lie over the headers.
-  const std::shared_ptr<object::Image> parsed = object::Image::Copy(image);
+  const std::shared_ptr<object::Image> parsed = object::Image::Of(image);
   ASSIGN_OR_RETURN(const ElfFile elf, ElfFile::Parse(name, *parsed));
   Elf64_Ehdr header;
   std::memcpy(&header, image.data(), sizeof(header));

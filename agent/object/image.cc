@@ -8,7 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <utility>
 
 #include "agent/base/status.h"
 
@@ -49,12 +49,11 @@ absl::StatusOr<std::shared_ptr<Image>> Image::Open(const std::string& path, Stor
   return image;
 }
 
-std::shared_ptr<Image> Image::Copy(Bytes bytes) {
+std::shared_ptr<Image> Image::Of(std::vector<uint8_t> bytes) {
   std::shared_ptr<Image> image(new Image());
-  image->size_ = bytes.size();
-  image->buffer_ = std::make_unique_for_overwrite<uint8_t[]>(bytes.size());
-  image->data_ = image->buffer_.get();
-  image->source_ = bytes;
+  image->given_ = std::move(bytes);
+  image->data_ = image->given_.data();
+  image->size_ = image->given_.size();
   return image;
 }
 
@@ -66,7 +65,7 @@ bool Image::Fetch(std::vector<Range> ranges) {
   for (const Range& range : ranges) {
     if (range.offset > size_ || range.size > size_ - range.offset) return false;
   }
-  if (mapped_ || (!fd_.valid() && source_.empty())) return true;
+  if (mapped_ || !fd_.valid()) return true;
   std::sort(ranges.begin(), ranges.end(),
             [](const Range& a, const Range& b) { return a.offset < b.offset; });
   Range pending;
@@ -83,11 +82,6 @@ bool Image::Fetch(std::vector<Range> ranges) {
 }
 
 bool Image::ReadRange(Range range) {
-  if (!source_.empty()) {
-    std::copy_n(source_.begin() + static_cast<ptrdiff_t>(range.offset), range.size,
-                data_ + range.offset);
-    return true;
-  }
   while (range.size > 0) {
     const ssize_t got = pread(fd_.get(), data_ + range.offset, range.size,
                               static_cast<off_t>(range.offset));

@@ -25,8 +25,7 @@ class Image {
   };
 
   static absl::StatusOr<std::shared_ptr<Image>> Open(const std::string& path, Storage storage);
-  // Of these, what is fetched is copied; they must stay until Close().
-  static std::shared_ptr<Image> Copy(Bytes bytes);
+  static std::shared_ptr<Image> Of(std::vector<uint8_t> bytes);
   ~Image();
   Image(const Image&) = delete;
   Image& operator=(const Image&) = delete;
@@ -39,10 +38,7 @@ class Image {
   // Only what was fetched has the file's content.
   Bytes bytes() const { return {data_, size_}; }
   // No more Fetch(): gives the file back.
-  void Close() {
-    fd_.reset();
-    source_ = {};
-  }
+  void Close() { fd_.reset(); }
 
   // The section .BTF, for what is decoded when asked for; set once read.
   Bytes btf;
@@ -52,9 +48,9 @@ class Image {
   bool ReadRange(Range range);
 
   base::UniqueFd fd_;                    // valid: bytes come from it
-  Bytes source_;                         // not empty: bytes come from here
   bool mapped_ = false;
-  std::unique_ptr<uint8_t[]> buffer_;    // not mapped: where they go
+  std::unique_ptr<uint8_t[]> buffer_;    // from the file and not mapped: where they go
+  std::vector<uint8_t> given_;
   uint8_t* data_ = nullptr;
   uint64_t size_ = 0;
 };

@@ -157,8 +157,8 @@ inline constexpr size_t kBytesOfLargeObject = 640 << 10;
 // `worker`: reads half of a large file; null: nobody does. What comes of it is the same.
 absl::StatusOr<ObjectSpec> Read(const std::string& path, Storage storage = Storage::kCopied,
                                 base::Worker* worker = nullptr);
-// `name`: what to call it in errors.
-absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, const std::vector<uint8_t>& bytes,
+// `name`: what to call it in errors. Not copied: the spec keeps the bytes.
+absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, std::vector<uint8_t> bytes,
                                      base::Worker* worker = nullptr);
 
 // "name", "name.field", "name.field.sub[2]": part of a constant. A prefix "__config_" of the name may

@@ -85,9 +85,9 @@ absl::Status Builder::Charge(std::string_view section, uint64_t offset, size_t b
   return elf.Error(section, offset, "too many names, or too long ones");
 }
 
-absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, const std::vector<uint8_t>& bytes,
+absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, std::vector<uint8_t> bytes,
                                      base::Worker* worker) {
-  return ReadImage(name, Image::Copy(bytes), worker);
+  return ReadImage(name, Image::Of(std::move(bytes)), worker);
 }
 
 absl::StatusOr<ObjectSpec> Read(const std::string& path, Storage storage, base::Worker* worker) {

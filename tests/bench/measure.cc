@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <utility>
 
 #include "agent/base/status.h"
 #include "agent/base/unique_fd.h"
@@ -31,10 +32,33 @@ size_t MostResidentBytes() {
   return static_cast<size_t>(usage.ru_maxrss) * 1024;
 }
 
+double SecondsOf(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+absl::StatusOr<Seconds> Measure(const std::string& path, std::vector<uint8_t> bytes,
+                                Switches switches) {
+  const Seconds begin{SecondsOf(CLOCK_MONOTONIC), SecondsOf(CLOCK_PROCESS_CPUTIME_ID)};
+  auto worker = std::make_unique<base::Worker>();
+  if (bytes.size() >= object::kBytesOfLargeObject) worker->Start();
+  ASSIGN_OR_RETURN(const object::ObjectSpec object,
+                   object::ReadBytes(path, std::move(bytes), worker.get()));
+  ASSIGN_OR_RETURN(const reachability::Liveness liveness,
+                   reachability::Analyze(object, ConstantsFor(object, switches), {}, worker.get()));
+  Seconds seconds{.wall = SecondsOf(CLOCK_MONOTONIC) - begin.wall};
+  worker.reset();  // the kernel counts all of a thread's time once it has ended
+  seconds.cpu = SecondsOf(CLOCK_PROCESS_CPUTIME_ID) - begin.cpu;
+  if (liveness.live_insns == 0) return base::Internal("analysing {}: all is dead", path);
+  return seconds;
+}
+
 // Runs in the child: what it grew by goes into the pipe, nothing when the analysis failed.
-[[noreturn]] void ReportGrowth(const Subject& subject, Switches switches, int pipe) {
+[[noreturn]] void ReportGrowth(const std::string& path, std::vector<uint8_t>& bytes,
+                               Switches switches, int pipe) {
   const size_t before = MostResidentBytes();
-  const bool ok = VerdictSeconds(subject, switches).ok();
+  const bool ok = Measure(path, std::move(bytes), switches).ok();
   const size_t growth = MostResidentBytes() - before;
   const bool written = ok && write(pipe, &growth, sizeof(growth)) == sizeof(growth);
   _exit(written ? 0 : 1);
@@ -100,24 +124,16 @@ constants::ConstantSet ConstantsFor(const object::ObjectSpec& object, Switches s
   return set;
 }
 
-double SecondsOf(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+absl::StatusOr<Seconds> VerdictSeconds(const Subject& subject, Switches switches) {
+  return Measure(subject.path, subject.bytes, switches);
 }
 
-absl::StatusOr<Seconds> VerdictSeconds(const Subject& subject, Switches switches) {
-  const Seconds begin{SecondsOf(CLOCK_MONOTONIC), SecondsOf(CLOCK_PROCESS_CPUTIME_ID)};
-  auto worker = std::make_unique<base::Worker>();
-  if (subject.bytes.size() >= object::kBytesOfLargeObject) worker->Start();
-  ASSIGN_OR_RETURN(const object::ObjectSpec object, object::ReadBytes(subject.path, subject.bytes, worker.get()));
-  ASSIGN_OR_RETURN(const reachability::Liveness liveness,
-                   reachability::Analyze(object, ConstantsFor(object, switches), {}, worker.get()));
-  Seconds seconds{.wall = SecondsOf(CLOCK_MONOTONIC) - begin.wall};
-  worker.reset();  // the kernel counts all of a thread's time once it has ended
-  seconds.cpu = SecondsOf(CLOCK_PROCESS_CPUTIME_ID) - begin.cpu;
-  if (liveness.live_insns == 0) return base::Internal("analysing {}: all is dead", subject.path);
-  return seconds;
+absl::StatusOr<double> ReadSeconds(const Subject& subject) {
+  std::vector<uint8_t> bytes = subject.bytes;
+  const double begin = SecondsOf(CLOCK_MONOTONIC);
+  const auto object = object::ReadBytes(subject.path, std::move(bytes));
+  const double seconds = SecondsOf(CLOCK_MONOTONIC) - begin;
+  return object.ok() ? absl::StatusOr<double>(seconds) : object.status();
 }
 
 absl::StatusOr<size_t> VerdictPeakBytes(const Subject& subject, Switches switches) {
@@ -125,10 +141,11 @@ absl::StatusOr<size_t> VerdictPeakBytes(const Subject& subject, Switches switche
   if (pipe(ends) != 0) return base::ErrnoStatus(errno, "making a pipe");
   const base::UniqueFd reader(ends[0]);
   base::UniqueFd writer(ends[1]);
+  std::vector<uint8_t> bytes = subject.bytes;
   malloc_trim(0);  // the child must not find room that this process has done with
   const pid_t child = fork();
   if (child < 0) return base::ErrnoStatus(errno, "forking");
-  if (child == 0) ReportGrowth(subject, switches, writer.get());
+  if (child == 0) ReportGrowth(subject.path, bytes, switches, writer.get());
   writer.reset();
   size_t growth = 0;
   const bool got = read(reader.get(), &growth, sizeof(growth)) == sizeof(growth);

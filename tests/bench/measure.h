@@ -33,11 +33,14 @@ struct Seconds {
   double cpu = 0;   // of all threads
 };
 
-// From the file's bytes to the verdict; fails when the object cannot be analysed.
+// From the file's bytes in memory to the verdict; fails when the object cannot be analysed.
 absl::StatusOr<Seconds> VerdictSeconds(const Subject& subject, Switches switches);
 
 // The same in a process of its own: by how many bytes that grew at most, the file's bytes aside.
 absl::StatusOr<size_t> VerdictPeakBytes(const Subject& subject, Switches switches);
+
+// Wall time of reading alone.
+absl::StatusOr<double> ReadSeconds(const Subject& subject);
 
 // Wall time of libbpf's bpf_object__load of all programs and maps, the maps at their smallest. Needs
 // root.

@@ -16,7 +16,8 @@ what=${1:-all}
 if [[ $what == all || $what == engine ]]; then
   cmake --build "$build" --target object_bench
   results=$build/bench/results.json
-  "$build/bin/object_bench" --benchmark_min_time=0.1 --benchmark_repetitions=5 \
+  "$build/bin/object_bench" --benchmark_min_warmup_time=0.03 --benchmark_min_time=0.1 \
+    --benchmark_repetitions=5 \
     --benchmark_enable_random_interleaving=true --benchmark_report_aggregates_only=false \
     --benchmark_out="$results" --benchmark_out_format=json
   python3 tests/bench/report.py "$results" tests/bench/README.md

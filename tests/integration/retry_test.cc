@@ -38,7 +38,7 @@ bool IsLive(const object::ObjectSpec& spec, const std::string& map) {
 
 void Patch(const object::Function& function, uint32_t slot, const object::Insn& insn,
            load::Image& image) {
-  const auto parsed = object::Image::Copy(image);
+  const auto parsed = object::Image::Of(image);
   const auto elf = object::ElfFile::Parse("patched", *parsed);
   ASSERT_TRUE(elf.ok()) << elf.status();
   const object::ElfSection* section = elf->Find(function.section);
