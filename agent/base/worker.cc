@@ -88,8 +88,9 @@ absl::Status Both(Worker* worker, absl::FunctionRef<absl::Status()> first,
   const absl::Cleanup settle = [worker] { worker->Settle(); };
   worker->Do([&] { beside = second(); });
   const absl::Status status = first();
+  if (!status.ok()) return status;  // whatever the other did
   worker->Wait();
-  return status.ok() ? beside : status;
+  return beside;
 }
 
 }  // namespace bonsai::base

@@ -107,7 +107,9 @@ absl::StatusOr<ConstantSet> Resolve(const settings::Settings& settings, const No
       RETURN_IF_ERROR(Write(object, constant, {node.at(constant.name)}, set));
     }
   }
-  for (const Constant* each : Integers(object)) {
+  const std::vector<const Constant*> integers = Integers(object);
+  set.values.reserve(integers.size());
+  for (const Constant* each : integers) {
     set.values.push_back(Describe(object, *each, set, OriginOf(*each, node)));
   }
   return set;

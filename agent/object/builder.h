@@ -7,7 +7,6 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/status.h>
 
-#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -19,6 +18,9 @@
 
 namespace bonsai::object {
 
+// Of maps and their names; of functions, constants and theirs; of externs.
+inline constexpr size_t kMaxItemBytes = 64 << 20;
+inline constexpr char kTooMuch[] = "too many names, or too long ones";
 inline constexpr std::string_view kMapsSection = ".maps";
 inline constexpr std::string_view kLegacyMapsSection = "maps";
 inline constexpr std::string_view kArenaSection = ".addr_space.1";
@@ -71,8 +73,9 @@ struct Builder {
     uint64_t end = 0;  // where the next one starts, or its section ends
   };
 
-  // What is made of a forged file is held to a few times what a real one could need.
-  absl::Status Charge(std::string_view section, uint64_t offset, size_t bytes);
+  // What is made of a forged file is held to a few times what a real one could need. `charged`: so far,
+  // by the half of the reading that one thread does.
+  absl::Status Charge(size_t& charged, std::string_view section, uint64_t offset, size_t bytes);
 
   absl::Status AddTypedMaps(uint32_t section);
   absl::Status AddSymbolMaps(uint32_t section);
@@ -97,7 +100,7 @@ struct Builder {
   // Numbers what `references` names as extern; of the functions from `first` on.
   absl::Status AddExterns(const References& references, uint32_t first, uint32_t last);
 
-  std::atomic<size_t> charged_ = 0;
+  size_t maps_charged_ = 0, charged_ = 0;
   size_t total_slots_ = 0;                         // of all functions
   ByName<uint32_t> extern_index_;
 };

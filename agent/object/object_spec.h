@@ -149,8 +149,8 @@ enum class Storage {
   kMapped,
 };
 
-// A file of this size likely holds an object that two threads read and analyse: worth to start a
-// worker before.
+// A file of this size likely holds an object that two threads read and analyse: worth
+// starting a worker for.
 inline constexpr size_t kBytesOfLargeObject = 640 << 10;
 
 // InvalidArgument with file, section and offset for what is not a BPF object or is truncated.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <filesystem>
+#include <utility>
 
 #include "agent/base/status.h"
 #include "agent/base/worker.h"
@@ -9,7 +10,6 @@
 namespace bonsai::object {
 namespace {
 
-constexpr size_t kMaxItemBytes = 64 << 20;  // of functions, maps, constants and their names
 
 std::string ShortName(const std::string& path) {
   std::string name = std::filesystem::path(path).filename().string();
@@ -79,10 +79,11 @@ absl::StatusOr<ObjectSpec> ReadImage(const std::string& name, std::shared_ptr<Im
 
 }  // namespace
 
-absl::Status Builder::Charge(std::string_view section, uint64_t offset, size_t bytes) {
-  const size_t before = charged_.fetch_add(bytes, std::memory_order_relaxed);
-  if (before + bytes <= kMaxItemBytes) return absl::OkStatus();
-  return elf.Error(section, offset, "too many names, or too long ones");
+absl::Status Builder::Charge(size_t& charged, std::string_view section, uint64_t offset,
+                             size_t bytes) {
+  charged += bytes;
+  if (charged <= kMaxItemBytes) return absl::OkStatus();
+  return elf.Error(section, offset, kTooMuch);
 }
 
 absl::StatusOr<ObjectSpec> ReadBytes(const std::string& name, std::vector<uint8_t> bytes,

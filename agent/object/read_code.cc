@@ -100,7 +100,7 @@ absl::Status Builder::AddFunction(const FunctionSymbol& each) {
   if (total_slots_ > kMaxSlots) {
     return elf.Error(section.name, symbol.value, "too many instructions");
   }
-  RETURN_IF_ERROR(Charge(section.name, symbol.value,
+  RETURN_IF_ERROR(Charge(charged_, section.name, symbol.value,
                          sizeof(Function) + name.size() + section.name.size()));
   const auto index = static_cast<uint32_t>(spec.functions.size());
   FunctionRange& range = functions_of[symbol.section];
@@ -149,7 +149,7 @@ absl::Status Builder::AddTags() {
     const uint32_t id = exact != 0 || found == by_name.end() ? exact : found->second;
     const std::vector<std::string_view> tags = btf->Tags(id);
     for (std::string_view tag : tags) {
-      RETURN_IF_ERROR(Charge(function.section, function.section_slot * kSlot, 32 + tag.size()));
+      RETURN_IF_ERROR(Charge(charged_, function.section, function.section_slot * kSlot, 32 + tag.size()));
       function.tags.emplace_back(tag);
     }
   }
@@ -178,7 +178,7 @@ uint32_t Builder::RecordedType(const Function& function) const {
 
 absl::Status Builder::AddProgram(uint32_t index) {
   const Function& function = spec.functions[index];
-  RETURN_IF_ERROR(Charge(function.section, function.section_slot * kSlot,
+  RETURN_IF_ERROR(Charge(charged_, function.section, function.section_slot * kSlot,
                          sizeof(Program) + function.name.size() + function.section.size()));
   Program& program = spec.programs.emplace_back();
   program.name = function.name;

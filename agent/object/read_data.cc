@@ -116,7 +116,7 @@ absl::Status Builder::AddConstants(const Btf::Type& datasec, uint32_t index) {
     size_t size = sizeof(Constant) + name.size();
     const std::vector<std::string_view> tags = btf->Tags(variable.type);
     for (std::string_view tag : tags) size += tag.size();
-    RETURN_IF_ERROR(Charge(section.name, constant.offset, size));
+    RETURN_IF_ERROR(Charge(charged_, section.name, constant.offset, size));
     ApplyTags(tags, constant);
     spec.constants.push_back(std::move(constant));
   }
@@ -145,7 +145,7 @@ absl::Status Builder::AddSymbolConstants() {
     }
     const auto offset = static_cast<uint32_t>(symbol.value);
     if (!known.insert(place(index - 1, offset)).second) continue;
-    RETURN_IF_ERROR(Charge(section.name, offset, sizeof(Constant) + name.size()));
+    RETURN_IF_ERROR(Charge(charged_, section.name, offset, sizeof(Constant) + name.size()));
     Constant& constant = spec.constants.emplace_back();
     constant.name = name;
     constant.section = index - 1;

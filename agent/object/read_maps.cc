@@ -251,7 +251,7 @@ absl::Status Builder::AddSymbolMaps(uint32_t index) {
 absl::Status Builder::AddMap(std::string_view name, Map map, MapPlace place) {
   const std::string_view section = elf.sections[place.section].name;
   if (name.empty()) return elf.Error(section, place.offset, "map without a name");
-  RETURN_IF_ERROR(Charge(section, place.offset, sizeof(Map) + name.size() + map.feature.size() +
+  RETURN_IF_ERROR(Charge(maps_charged_, section, place.offset, sizeof(Map) + name.size() + map.feature.size() +
                                                     map.sized_by.size()));
   map.name = name;
   place.map = static_cast<uint32_t>(spec.maps.size());
@@ -299,7 +299,7 @@ absl::Status Builder::AddInitialiser(uint32_t section, const ElfReloc& reloc) {
   }
   if (const MapPlace* inner = MapAt(symbol.section, target)) {
     const std::string& name = spec.maps[inner->map].name;
-    RETURN_IF_ERROR(Charge(kMapsSection, reloc.offset, sizeof(Ref) + name.size()));
+    RETURN_IF_ERROR(Charge(maps_charged_, kMapsSection, reloc.offset, sizeof(Ref) + name.size()));
     map.initial_maps[slot] = name;
     return absl::OkStatus();
   }
@@ -307,7 +307,7 @@ absl::Status Builder::AddInitialiser(uint32_t section, const ElfReloc& reloc) {
   if (!function) return error("initialiser is neither a map nor a program");
   const std::string_view name =
       symbol.type == STT_FUNC ? elf.NameOf(symbol) : spec.functions[*function].name;
-  RETURN_IF_ERROR(Charge(kMapsSection, reloc.offset, sizeof(Ref) + name.size()));
+  RETURN_IF_ERROR(Charge(maps_charged_, kMapsSection, reloc.offset, sizeof(Ref) + name.size()));
   map.initial_programs[slot] = name;
   return absl::OkStatus();
 }

@@ -40,11 +40,12 @@ std::span<const Item> Between(const std::vector<Item>& items, uint64_t begin, ui
 
 }  // namespace
 
-// Two halves, of the slots as far as a function's are not parted.
+// By two threads in halves, of the slots as far as a function's are not parted.
 absl::Status Builder::ReadReferences(base::Worker* worker) {
   const auto count = static_cast<uint32_t>(spec.functions.size());
+  const uint64_t first_slots = worker == nullptr ? total_slots_ : total_slots_ / 2;
   uint32_t middle = 0;
-  for (uint64_t slots = 0; middle < count && slots < total_slots_ / 2; ++middle) {
+  for (uint64_t slots = 0; middle < count && slots < first_slots; ++middle) {
     slots += spec.functions[middle].insns.size();
   }
   References before(*this), behind(*this);
@@ -62,7 +63,6 @@ absl::Status Builder::AddExterns(const References& references, uint32_t first, u
         extern_index_.emplace(name, static_cast<uint32_t>(spec.externs.size()));
     numbers.push_back(found->second);
     if (!added) continue;
-    RETURN_IF_ERROR(Charge("symtab", 0, sizeof(std::string) + name.size()));
     spec.externs.emplace_back(name);
   }
   if (numbers.empty()) return absl::OkStatus();
@@ -75,6 +75,7 @@ absl::Status Builder::AddExterns(const References& references, uint32_t first, u
 }
 
 absl::Status References::Read(std::vector<Function>& functions, uint32_t first, uint32_t last) {
+  if (first < last) resolved_.resize(elf_.symbol_count());
   std::vector<ElfReloc> relocs;
   for (uint32_t section = 0; section < elf_.sections.size(); ++section) {
     const Builder::FunctionRange& range = builder_.functions_of[section];
@@ -134,23 +135,33 @@ const std::vector<uint32_t>& References::CoreSites(std::string_view section) con
   return found == builder_.ext->core_relocs.end() ? kNone : found->second;
 }
 
-// Most relocations are of a map or a constant that an earlier one named.
+// Most relocations are of a map, a constant or an extern that an earlier one named.
 bool References::ResolveAgain(const ElfReloc& reloc, const Insn& insn, Ref& ref) const {
-  const Ref& known = resolved_[reloc.symbol];
-  if (known.kind == RefKind::kNone || insn.opcode != kLoadImm64 || reloc.offset % kSlot != 0) {
-    return false;
-  }
+  const uint32_t index = resolved_[reloc.symbol];
+  if (index == 0 || reloc.offset % kSlot != 0) return false;
+  const Ref& known = known_[index - 1];
+  // What is elsewhere may be named by any instruction.
+  if (known.kind != RefKind::kExtern && insn.opcode != kLoadImm64) return false;
   if (known.kind == RefKind::kMap && insn.imm != 0) return false;
   ref = known;
   if (known.kind == RefKind::kData) ref.offset += insn.imm;
   return true;
 }
 
+void References::Remember(const ElfReloc& reloc, const Ref& ref) {
+  known_.push_back(ref);
+  resolved_[reloc.symbol] = static_cast<uint32_t>(known_.size());
+}
+
 absl::StatusOr<Ref> References::Resolve(uint32_t section, const ElfReloc& reloc, const Insn& insn) {
   const ElfSection& code = elf_.sections[section];
   const ElfSymbol symbol = elf_.symbol(reloc.symbol);
   if (reloc.offset % kSlot != 0) return elf_.Error(code.name, reloc.offset, "odd relocation");
-  if (!symbol.defined()) return ExternRef(elf_.NameOf(symbol));
+  if (!symbol.defined()) {
+    ASSIGN_OR_RETURN(const Ref ref, ExternRef(elf_.NameOf(symbol)));
+    Remember(reloc, ref);
+    return ref;
+  }
   if (insn.opcode == kCall) {
     const int64_t target = static_cast<int64_t>(symbol.value / kSlot) + insn.imm + 1;
     return FunctionRef(RefKind::kCall, symbol.section, target, code.name, reloc.offset);
@@ -167,17 +178,17 @@ absl::StatusOr<Ref> References::Resolve(uint32_t section, const ElfReloc& reloc,
 }
 
 absl::StatusOr<Ref> References::ResolveData(uint32_t section, const ElfReloc& reloc,
-                                         const ElfSymbol& symbol, const Insn& insn) {
+                                            const ElfSymbol& symbol, const Insn& insn) {
   const ElfSection& code = elf_.sections[section];
   const int64_t offset = static_cast<int64_t>(symbol.value) + insn.imm;
   if (const uint32_t data = builder_.data_index[symbol.section]; data != 0) {
-    resolved_[reloc.symbol] = {.kind = RefKind::kData, .index = data - 1,
-                               .offset = static_cast<int64_t>(symbol.value)};
+    Remember(reloc, {.kind = RefKind::kData, .index = data - 1,
+                     .offset = static_cast<int64_t>(symbol.value)});
     return Ref{.kind = RefKind::kData, .index = data - 1, .offset = offset};
   }
   if (const Builder::MapPlace* map = builder_.MapAt(symbol.section, static_cast<uint64_t>(offset))) {
     const Ref ref{.kind = RefKind::kMap, .index = map->map};
-    if (insn.imm == 0) resolved_[reloc.symbol] = ref;
+    if (insn.imm == 0) Remember(reloc, ref);
     return ref;
   }
   const std::string_view target = elf_.sections[symbol.section].name;
@@ -192,7 +203,7 @@ absl::StatusOr<Ref> References::ResolveData(uint32_t section, const ElfReloc& re
 }
 
 absl::StatusOr<Ref> References::FunctionRef(RefKind kind, uint32_t section, int64_t slot,
-                                         std::string_view from, uint64_t at) const {
+                                            std::string_view from, uint64_t at) const {
   const auto found = slot < 0 ? std::nullopt : builder_.FunctionAt(section, static_cast<uint64_t>(slot));
   if (!found) return elf_.Error(from, at, "reference to no function's start");
   return Ref{.kind = kind, .index = *found};
@@ -208,7 +219,10 @@ std::optional<uint32_t> Builder::FunctionAt(uint32_t section, uint64_t slot) con
   return static_cast<uint32_t>(found - spec.functions.begin());
 }
 
-Ref References::ExternRef(std::string_view name) {
+// Charged for a name that is known, too: it was read to find that out.
+absl::StatusOr<Ref> References::ExternRef(std::string_view name) {
+  charged_ += sizeof(std::string) + name.size();
+  if (charged_ > kMaxItemBytes) return elf_.Error("symtab", 0, kTooMuch);
   const auto [found, added] = extern_index_.emplace(name, static_cast<uint32_t>(externs_.size()));
   if (added) externs_.push_back(name);
   return Ref{.kind = RefKind::kExtern, .index = found->second};

@@ -16,8 +16,7 @@ namespace bonsai::object {
 
 class References {
  public:
-  explicit References(const Builder& builder)
-      : builder_(builder), elf_(builder.elf), resolved_(builder.elf.symbol_count()) {}
+  explicit References(const Builder& builder) : builder_(builder), elf_(builder.elf) {}
 
   // Fills in Function::refs of functions [first, last). Those of kind kExtern have an index into
   // externs().
@@ -34,13 +33,16 @@ class References {
                                   const Insn& insn);
   absl::StatusOr<Ref> FunctionRef(RefKind kind, uint32_t section, int64_t slot,
                                   std::string_view from, uint64_t at) const;
-  Ref ExternRef(std::string_view name);
+  absl::StatusOr<Ref> ExternRef(std::string_view name);
+  void Remember(const ElfReloc& reloc, const Ref& ref);
 
   const Builder& builder_;
   const ElfFile& elf_;
   std::vector<std::string_view> externs_;
   ByName<uint32_t> extern_index_;
-  std::vector<Ref> resolved_;      // by symbol: the map or data it names itself
+  size_t charged_ = 0;             // bytes of names looked up
+  std::vector<uint32_t> resolved_;  // by symbol: index into known_, plus 1; 0: not yet
+  std::vector<Ref> known_;         // the map, the data or the extern that a symbol itself is
   std::vector<uint32_t> calls_;    // scratch of AddTo()
   std::vector<Ref> refs_;          // scratch of AddTo()
 };

@@ -17,8 +17,8 @@ constexpr uint8_t kVisitsAnywhere = 32;
 // States kept apart at one place: rounds of a loop, ways to get somewhere else.
 constexpr size_t kPartsInLoop = 256, kPartsElsewhere = 32;
 // What an engine may spend on them in all, in blocks run: the smaller the object, the more for each
-// slot. An object of the size of ours is followed like the verifier does. One of twice that size and
-// more would have a tenth of its time go there: it gets less than in proportion, and time stays linear.
+// slot. An object of the size of ours is followed like the verifier does. At 60 thousand slots a tenth
+// of the time would go there: a large one gets less than in proportion, and time stays linear.
 constexpr uint64_t kPartBudget = 8192, kPartBudgetTimesSlots = 1 << 26, kSlotsToTaper = 1 << 15;
 // Comparisons of states that cost as much as running a block.
 constexpr uint64_t kComparisonsPerBlock = 4;

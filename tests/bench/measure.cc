@@ -151,7 +151,7 @@ absl::StatusOr<size_t> VerdictPeakBytes(const Subject& subject, Switches switche
   const bool got = read(reader.get(), &growth, sizeof(growth)) == sizeof(growth);
   waitpid(child, nullptr, 0);
   if (!got) return base::Internal("analysing {} in a child: it failed", subject.path);
-  return growth;
+  return growth + subject.bytes.size();
 }
 
 absl::StatusOr<double> KernelLoadSeconds(const Subject& subject, Switches switches) {

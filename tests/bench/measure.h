@@ -36,7 +36,7 @@ struct Seconds {
 // From the file's bytes in memory to the verdict; fails when the object cannot be analysed.
 absl::StatusOr<Seconds> VerdictSeconds(const Subject& subject, Switches switches);
 
-// The same in a process of its own: by how many bytes that grew at most, the file's bytes aside.
+// The same in a process of its own: by how many bytes that grew at most, and the file's own.
 absl::StatusOr<size_t> VerdictPeakBytes(const Subject& subject, Switches switches);
 
 // Wall time of reading alone.

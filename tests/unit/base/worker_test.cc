@@ -84,6 +84,15 @@ TEST(Both, FailWithWhatTheFirstFailsWith) {
   }
 }
 
+TEST(Both, FailWithTheFirstWhenTheSecondThrows) {
+  Worker worker;
+  const absl::Status status = Both(
+      &worker, [] { return absl::InternalError("a"); },
+      []() -> absl::Status { throw std::runtime_error("no room"); });
+  EXPECT_EQ(status.message(), "a");
+  EXPECT_TRUE(Both(&worker, [] { return absl::OkStatus(); }, [] { return absl::OkStatus(); }).ok());
+}
+
 TEST(Both, WaitForTheSecondWhenTheFirstThrows) {
   Worker worker;
   std::atomic<bool> done = false;
