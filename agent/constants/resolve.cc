@@ -70,15 +70,19 @@ absl::StatusOr<Number> SettingNumber(const settings::Settings& settings, const O
                         object.name, found->first);
 }
 
-// The constants of integer type, by name. Pointers: values are long to move about.
-std::vector<const Constant*> Integers(const ObjectSpec& object) {
+// Says what `set` holds, by name. Pointers are sorted: values are long to move about.
+template <typename OriginOf>
+void AddValues(const ObjectSpec& object, OriginOf origin_of, ConstantSet& set) {
   std::vector<const Constant*> integers;
   for (const Constant& constant : object.constants) {
     if (constant.is_integer) integers.push_back(&constant);
   }
   std::sort(integers.begin(), integers.end(),
             [](const Constant* a, const Constant* b) { return a->name < b->name; });
-  return integers;
+  set.values.reserve(integers.size());
+  for (const Constant* each : integers) {
+    set.values.push_back(Describe(object, *each, set, origin_of(*each)));
+  }
 }
 
 const char* OriginOf(const Constant& constant, const NodeConstants& node) {
@@ -107,19 +111,13 @@ absl::StatusOr<ConstantSet> Resolve(const settings::Settings& settings, const No
       RETURN_IF_ERROR(Write(object, constant, {node.at(constant.name)}, set));
     }
   }
-  const std::vector<const Constant*> integers = Integers(object);
-  set.values.reserve(integers.size());
-  for (const Constant* each : integers) {
-    set.values.push_back(Describe(object, *each, set, OriginOf(*each, node)));
-  }
+  AddValues(object, [&](const Constant& constant) { return OriginOf(constant, node); }, set);
   return set;
 }
 
 ConstantSet Defaults(const ObjectSpec& object) {
   ConstantSet set = Sections(object);
-  const std::vector<const Constant*> integers = Integers(object);
-  set.values.reserve(integers.size());
-  for (const Constant* each : integers) set.values.push_back(Describe(object, *each, set, "object"));
+  AddValues(object, [](const Constant&) { return "object"; }, set);
   return set;
 }
 

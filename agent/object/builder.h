@@ -97,8 +97,8 @@ struct Builder {
   absl::Status AddConstants(const Btf::Type& section, uint32_t index);
   absl::Status AddSymbolConstants();
 
-  // Numbers what `references` names as extern; of the functions from `first` on.
-  absl::Status AddExterns(const References& references, uint32_t first, uint32_t last);
+  // Numbers what `references` of the functions [first, last) names as extern.
+  void AddExterns(const References& references, uint32_t first, uint32_t last);
 
   size_t maps_charged_ = 0, charged_ = 0;
   size_t total_slots_ = 0;                         // of all functions

@@ -166,7 +166,8 @@ absl::Status ElfFile::LinkRelocs() {
     if (!(target.flags & SHF_ALLOC)) continue;
     if (section.type == SHT_RELA) return Error(section.name, 0, "RELA relocations");
     target.reloc_sections.push_back(i);
-    // Each table is read once, by two threads twice: tables that lie over one another would multiply the work.
+    // Each table is read once, by two threads twice: tables that lie over one another would multiply
+    // the work.
     total += section.data.size();
     if (total > file_size_) return Error(section.name, 0, "relocation tables overlap");
   }

@@ -52,26 +52,25 @@ absl::Status Builder::ReadReferences(base::Worker* worker) {
   RETURN_IF_ERROR(base::Both(
       worker, [&] { return before.Read(spec.functions, 0, middle); },
       [&] { return behind.Read(spec.functions, middle, count); }));
-  RETURN_IF_ERROR(AddExterns(before, 0, middle));
-  return AddExterns(behind, middle, count);
+  AddExterns(before, 0, middle);
+  AddExterns(behind, middle, count);
+  return absl::OkStatus();
 }
 
-absl::Status Builder::AddExterns(const References& references, uint32_t first, uint32_t last) {
+void Builder::AddExterns(const References& references, uint32_t first, uint32_t last) {
   std::vector<uint32_t> numbers;
   for (const std::string_view name : references.externs()) {
     const auto [found, added] =
         extern_index_.emplace(name, static_cast<uint32_t>(spec.externs.size()));
     numbers.push_back(found->second);
-    if (!added) continue;
-    spec.externs.emplace_back(name);
+    if (added) spec.externs.emplace_back(name);
   }
-  if (numbers.empty()) return absl::OkStatus();
+  if (numbers.empty()) return;
   for (uint32_t i = first; i < last; ++i) {
     for (Ref& ref : spec.functions[i].refs) {
       if (ref.kind == RefKind::kExtern) ref.index = numbers[ref.index];
     }
   }
-  return absl::OkStatus();
 }
 
 absl::Status References::Read(std::vector<Function>& functions, uint32_t first, uint32_t last) {
